@@ -1,0 +1,1 @@
+"""From reflectance to a classifier."""

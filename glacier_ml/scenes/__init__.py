@@ -1,0 +1,1 @@
+"""What the satellite saw, and what people drew on it."""

@@ -1,0 +1,92 @@
+"""Scene: named bands on a grid, the pixels that are valid, and where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+
+from glacier_ml.errors import GlacierError
+
+BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixel grid of a scene.
+
+    Attributes
+    ----------
+    crs : rasterio.crs.CRS
+        Coordinate reference system.
+    transform : affine.Affine
+        (column, row) -> map coordinates of a pixel's upper left corner.
+    shape : tuple of int
+        (rows, columns).
+    """
+
+    crs: CRS
+    transform: Affine
+    shape: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Top-of-atmosphere reflectance on one grid.
+
+    Attributes
+    ----------
+    name : str
+        Unique in a catalog.
+    bands : dict of str to ndarray
+        float32 reflectance (rows, columns) by band name, NaN where the band has no data.
+    valid : ndarray of bool
+        (rows, columns), true where every band is finite.
+    grid : Grid
+        Where the pixels lie.
+    provenance : dict
+        Source path, sensor, date and what else is known of the scene's origin; plain JSON values.
+    """
+
+    name: str
+    bands: dict[str, NDArray[np.float32]]
+    valid: NDArray[np.bool_]
+    grid: Grid
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.grid.shape
+
+    def stack(self, bands: tuple[str, ...] | list[str]) -> NDArray[np.float32]:
+        """Stack bands to (rows, columns, bands), 0 where the scene is not valid.
+
+        Raises
+        ------
+        GlacierError
+            Where a band is missing.
+        """
+        missing = [band for band in bands if band not in self.bands]
+        if missing:
+            raise GlacierError(
+                f"{self.name}: {' and '.join(missing)} missing; needed are {', '.join(bands)} "
+                f"(found {', '.join(self.bands)}); add the missing band's file to the scene"
+            )
+        stacked = np.stack([self.bands[band] for band in bands], axis=-1)
+        return np.where(self.valid[..., None], stacked, np.float32(0))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of grid and band values: the same pixels give the same digest, wherever they lie."""
+        state = hashlib.sha256(f"{self.grid.crs.to_string()}{tuple(self.grid.transform)}".encode())
+        for band in sorted(self.bands):
+            state.update(band.encode())
+            state.update(np.ascontiguousarray(self.bands[band]).tobytes())
+        return state.hexdigest()

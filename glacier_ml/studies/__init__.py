@@ -1,0 +1,1 @@
+"""Search, track, register, promote."""
