@@ -1,0 +1,65 @@
+"""The house rules that a reader can count: sizes, imports, quick start."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("glacier_ml", "tests", "benchmarks")
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+SLOW_IMPORTS = (
+    "tensorflow",
+    "keras",
+    "mlflow",
+    "optuna",
+    "sklearn",
+    "matplotlib",
+    "pandas",
+    "geopandas",
+    "plotly",
+)
+
+
+def functions_of(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def test_no_file_is_longer_than_400_lines():
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES
+    }
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_no_function_is_longer_than_40_lines():
+    lengths = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": node.end_lineno - node.lineno + 1
+        for path in SOURCES
+        for node in functions_of(path)
+    }
+    assert {name: length for name, length in lengths.items() if length > 40} == {}
+
+
+def modules_after(statement):
+    """Top-level modules loaded in a fresh interpreter after the statement."""
+    code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+
+
+@pytest.mark.skipif(not (ROOT / "glacier_ml/cli.py").exists(), reason="no command line yet")
+def test_the_command_line_starts_without_the_slow_imports():
+    assert modules_after("import glacier_ml.cli").isdisjoint(SLOW_IMPORTS)
+
+
+def test_every_mlflow_start_loads_only_the_small_stand_in():
+    # mlflow imports the entry point whenever it starts, also for other projects.
+    loaded = modules_after("import glacier_ml.conda_standin")
+    assert loaded.isdisjoint((*SLOW_IMPORTS, "numpy", "rasterio"))
