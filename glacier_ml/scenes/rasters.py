@@ -1,0 +1,173 @@
+"""One band of a GeoTIFF and its grid, read and written whole."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.scene import Grid
+
+
+@contextmanager
+def open_raster(path: Path, where: str) -> Iterator[Any]:
+    """Open a raster for reading; whatever GDAL cannot read becomes a one-line error.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The raster.
+    where : str
+        What the error begins with: a scene's name.
+
+    Yields
+    ------
+    rasterio.DatasetReader
+
+    Raises
+    ------
+    GlacierError
+        Where the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise GlacierError(f"{where}: {path} is not a file; give the path of a GeoTIFF")
+    try:
+        with warnings.catch_warnings():
+            # grid_of tells the same, as an error and with the file's name.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as dataset:
+                yield dataset
+    except RasterioError as error:
+        reason = " ".join(str(error).split())
+        raise GlacierError(f"{where}: {path} cannot be read ({reason}); replace the file") from error
+
+
+def grid_of(dataset: Any, where: str) -> Grid:
+    """Grid of an open raster.
+
+    Raises
+    ------
+    GlacierError
+        Where the raster has no coordinate reference system or no geotransform.
+    """
+    if dataset.crs is None or dataset.transform.is_identity:
+        lacking = "coordinate reference system" if dataset.crs is None else "geotransform"
+        raise GlacierError(
+            f"{where}: {Path(dataset.name).name} has no {lacking}, so its place is unknown; "
+            "export it as a georeferenced GeoTIFF"
+        )
+    return Grid(dataset.crs, dataset.transform, (dataset.height, dataset.width))
+
+
+def grid_difference(first: Grid, second: Grid) -> str | None:
+    """How two grids differ, in words; None where they are one grid.
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> from rasterio.crs import CRS
+    >>> utm = CRS.from_epsg(32606)
+    >>> near = Grid(utm, Affine(30, 0, 600000, 0, -30, 6700000), (20, 30))
+    >>> grid_difference(near, Grid(utm, near.transform, (20, 31)))
+    'shape (20, 30) against (20, 31)'
+    >>> grid_difference(near, near) is None
+    True
+    """
+    if first.shape != second.shape:
+        return f"shape {first.shape} against {second.shape}"
+    if first.crs != second.crs:
+        return f"CRS {first.crs.to_string()} against {second.crs.to_string()}"
+    # A thousandth of a pixel: beyond the rounding of any writer, within the accuracy of any map.
+    tolerance = 1e-3 * abs(first.transform.determinant) ** 0.5
+    corners = [(0, 0), (first.shape[1], 0), (0, first.shape[0])]
+    for corner in corners:
+        offset = np.subtract(first.transform * corner, second.transform * corner)
+        if np.abs(offset).max() > tolerance:
+            return f"transform {first.transform.to_gdal()} against {second.transform.to_gdal()}"
+    return None
+
+
+def write_raster(
+    path: Path,
+    values: NDArray[Any],
+    grid: Grid,
+    nodata: float | None = None,
+    tags: Mapping[str, str] | None = None,
+    band: str | None = None,
+) -> Path:
+    """Write one band as a tiled, deflated GeoTIFF; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to; folders on the way are made.
+    values : ndarray
+        (rows, columns), of the type that the file shall have; booleans become 0 and 1.
+    grid : Grid
+        Where the pixels lie.
+    nodata : float, optional
+        The value of pixels without data.
+    tags : mapping of str to str, optional
+        Metadata of the file.
+    band : str, optional
+        Name of the band.
+
+    Raises
+    ------
+    GlacierError
+        Where the shape is not the grid's or the folder cannot be written.
+    """
+    if values.shape != grid.shape:
+        raise GlacierError(f"{path}: values of shape {values.shape} do not fit the grid's {grid.shape}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(partial, values, grid, nodata, tags or {}, band)
+        partial.replace(path)
+    except (OSError, RasterioError) as error:
+        raise GlacierError(
+            f"{path}: cannot be written ({error}); choose a folder you may write to"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _write(
+    path: Path,
+    values: NDArray[Any],
+    grid: Grid,
+    nodata: float | None,
+    tags: Mapping[str, str],
+    band: str | None,
+) -> None:
+    values = values.astype(np.uint8) if values.dtype == np.bool_ else values
+    profile = {
+        "driver": "GTiff",
+        "height": grid.shape[0],
+        "width": grid.shape[1],
+        "count": 1,
+        "dtype": values.dtype,
+        "crs": grid.crs,
+        "transform": grid.transform,
+        "nodata": nodata,
+        "compress": "deflate",
+        "predictor": 3 if values.dtype.kind == "f" else 2,
+        "tiled": True,
+        "blockxsize": 256,
+        "blockysize": 256,
+    }
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(values, 1)
+        dataset.update_tags(**tags)
+        if band:
+            dataset.set_band_description(1, band)
