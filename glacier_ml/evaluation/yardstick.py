@@ -1,0 +1,83 @@
+"""One yardstick for every network and tile size: the stitched map of the same validation pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glacier_ml.evaluation.metrics import Confusion, confusion, mean_iou
+from glacier_ml.learning.calibration import apply_temperature, best_threshold, fit_temperature
+from glacier_ml.learning.classifier import NetworkClassifier
+from glacier_ml.learning.splits import Split
+
+if TYPE_CHECKING:
+    from glacier_ml.scenes.catalog import LabelledScene
+
+Metrics = dict[str, float]
+Mask = NDArray[np.bool_]
+
+
+def measure(
+    classifier: NetworkClassifier,
+    scenes: Sequence[LabelledScene],
+    pixels: Callable[[str], Mask],
+    prefix: str = "val/",
+) -> Metrics:
+    """Score a classifier on chosen pixels of scenes, at its threshold.
+
+    Parameters
+    ----------
+    classifier : NetworkClassifier
+        As it stands.
+    scenes : sequence of LabelledScene
+        With masks; scenes without a chosen pixel are left out.
+    pixels : callable
+        Scene name to (rows, columns) of the pixels that count, such as `Split.validation`.
+
+    Returns
+    -------
+    dict
+        Means over scenes of iou, f1, accuracy, precision, recall and loss (cross-entropy), and the IoU of
+        each scene as `iou_<name>`; an undefined score counts as 0, the worst.
+    """
+    by_scene = {scene.scene.name: score(classifier, scene, pixels(scene.scene.name)) for scene in scenes}
+    by_scene = {name: found for name, found in by_scene.items() if found[0].pixels}
+    counts = [found[0] for found in by_scene.values()]
+    metrics = {
+        name: float(np.mean([np.nan_to_num(getattr(one, name)) for one in counts]))
+        for name in ("f1", "accuracy", "precision", "recall")
+    }
+    metrics["iou"] = float(np.nan_to_num(mean_iou(counts)))
+    metrics["loss"] = float(np.mean([found[1] for found in by_scene.values()]))
+    if len(by_scene) > 1:
+        metrics |= {f"iou_{name}": float(np.nan_to_num(found[0].iou)) for name, found in by_scene.items()}
+    return {prefix + name: value for name, value in metrics.items()}
+
+
+def score(classifier: NetworkClassifier, scene: LabelledScene, pixels: Mask) -> tuple[Confusion, float]:
+    """Confusion and mean cross-entropy of one scene's chosen pixels; no pixel gives (empty, 0)."""
+    if not pixels.any():
+        return Confusion(0, 0, 0, 0), 0.0
+    probability = classifier.probability(scene.scene, pixels)[pixels]
+    truth = scene.mask[pixels]  # type: ignore[index]  # training and test scenes have masks
+    inside = np.clip(probability, 1e-7, 1 - 1e-7)
+    loss = -np.log(np.where(truth, inside, 1 - inside)).mean()
+    return confusion(truth, probability >= classifier.threshold), float(loss)
+
+
+def calibrate(
+    classifier: NetworkClassifier, scenes: Sequence[LabelledScene], split: Split
+) -> NetworkClassifier:
+    """Fit temperature and threshold on the calibration half of the validation blocks."""
+    probabilities, truths = [], []
+    for scene in scenes:
+        pixels = split.calibration(scene.scene.name)
+        if pixels.any():
+            probabilities.append(classifier.calibrated(0.5, 1.0).probability(scene.scene, pixels)[pixels])
+            truths.append(scene.mask[pixels])  # type: ignore[index]  # training scenes have masks
+    temperature = fit_temperature(probabilities, truths)
+    warm = [apply_temperature(probability, temperature) for probability in probabilities]
+    return classifier.calibrated(best_threshold(warm, truths), temperature)

@@ -1,0 +1,204 @@
+"""Classifier: bands in, glacier probability out, at any scene size."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.learning.features import compute_features, feature_set
+from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
+from glacier_ml.learning.tiles import Mosaic, reflect_to, window_origins, windows
+from glacier_ml.scenes.scene import Scene
+
+if TYPE_CHECKING:
+    import keras
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+WINDOW, OVERLAP = 256, 64  # of the stitched map [px]: the same for every network, whatever it trained on
+WINDOWS_AT_ONCE = 4
+PIXELS_AT_ONCE = 65_536
+FORMAT = 1
+
+
+class Classifier(Protocol):
+    """What evaluation and products know of a network, a threshold or a scikit-learn model."""
+
+    @property
+    def name(self) -> str:
+        """Short name for tables and figures."""
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Bands that a scene must have."""
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which on a pixel is called glacier."""
+
+    def probability(self, scene: Scene, wanted: Mask | None = None) -> Array:
+        """Glacier probability (rows, columns), NaN where the scene is not valid or a pixel is not wanted."""
+
+
+@dataclass(frozen=True)
+class NetworkClassifier:
+    """A trained network with all it needs to be fed the right thing.
+
+    Attributes
+    ----------
+    name : str
+        'unet' or 'ffnn'.
+    network : keras.Model
+        Features to logits; its normalisation is its first layer.
+    parameters : UnetParameters or FfnnParameters
+        What it was built and trained with.
+    threshold : float
+        Probability from which on a pixel is glacier.
+    temperature : float
+        Logits are divided by it.
+    origin : dict
+        Plain JSON: dataset digest, split, seed, metrics and what else tells where the model came from.
+    """
+
+    name: str
+    network: keras.Model
+    parameters: AnyParameters
+    threshold: float = 0.5
+    temperature: float = 1.0
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Bands that a scene must have, in the order of an array's last axis."""
+        return feature_set(self.parameters.features).bands
+
+    def probability(self, scene: Scene, wanted: Mask | None = None) -> Array:
+        """Map a scene.
+
+        Parameters
+        ----------
+        scene : Scene
+            With at least `bands`.
+        wanted : ndarray of bool, optional
+            (rows, columns): only windows that hold a wanted pixel are computed.
+
+        Returns
+        -------
+        ndarray
+            float32 (rows, columns) probability, NaN where not valid or not wanted.
+        """
+        return self._probability(self.logit(scene, wanted))
+
+    def probability_of_array(self, stack: Array) -> Array:
+        """Map an array (rows, columns, bands) of reflectance; NaN in any band is no data."""
+        valid: Mask = np.asarray(np.isfinite(stack).all(axis=-1))
+        logit = self._stitch(self._features(stack), valid)
+        return self._probability(np.where(valid, logit, np.float32(np.nan)))
+
+    def logit(self, scene: Scene, wanted: Mask | None = None) -> Array:
+        """Stitched logits (rows, columns) before the temperature, NaN where not valid or not wanted."""
+        wanted = scene.valid if wanted is None else np.logical_and(wanted, scene.valid)
+        features = self._features(scene.stack(self.bands))
+        return np.where(wanted, self._stitch(features, wanted), np.float32(np.nan))
+
+    def calibrated(self, threshold: float, temperature: float) -> NetworkClassifier:
+        """Give a copy with another threshold and temperature."""
+        return replace(self, threshold=float(threshold), temperature=float(temperature))
+
+    def _features(self, stack: Array) -> Array:
+        return compute_features(stack, self.bands, feature_set(self.parameters.features))
+
+    def _probability(self, logit: Array) -> Array:
+        scaled = np.clip(logit / np.float32(self.temperature), -80, 80)  # exp overflows float32 beyond 88
+        return (1 / (1 + np.exp(-scaled))).astype(np.float32)
+
+    @cached_property
+    def _run(self) -> Any:
+        import tensorflow as tf
+
+        rank = 4 if isinstance(self.parameters, UnetParameters) else 2
+        features = len(feature_set(self.parameters.features).features)
+        shape = [None] * (rank - 1) + [features]
+        # One trace for every batch size and window: retracing costs seconds.
+        signature = [tf.TensorSpec(shape, tf.float32)]
+        return tf.function(
+            lambda values: self.network(values, training=False)[..., 0], input_signature=signature
+        )
+
+    def _stitch(self, features: Array, wanted: Mask) -> Array:
+        if not isinstance(self.parameters, UnetParameters):
+            return self._pixelwise(features, wanted)
+        stride = self.parameters.stride
+        if WINDOW % stride:
+            raise GlacierError(
+                f"levels: {self.parameters.levels} pool by {stride}, more than a window's {WINDOW} px"
+            )
+        rows, columns = (window_origins(length, WINDOW, OVERLAP)[-1] + WINDOW for length in wanted.shape)
+        padded = reflect_to(features, rows, columns)
+        mosaic = Mosaic(wanted.shape, WINDOW, OVERLAP)
+        places = list(windows(wanted.shape, WINDOW, OVERLAP, wanted))
+        for start in range(0, len(places), WINDOWS_AT_ONCE):
+            some = places[start : start + WINDOWS_AT_ONCE]
+            batch = np.stack([padded[row : row + WINDOW, column : column + WINDOW] for row, column in some])
+            for values, (row, column) in zip(self._run(batch).numpy(), some, strict=True):
+                mosaic.add(values, row, column)
+        return mosaic.stitched()
+
+    def _pixelwise(self, features: Array, wanted: Mask) -> Array:
+        logit = np.full(wanted.shape, np.nan, dtype=np.float32)
+        pixels = features[wanted]
+        parts = [
+            self._run(pixels[start : start + PIXELS_AT_ONCE]).numpy()
+            for start in range(0, len(pixels), PIXELS_AT_ONCE)
+        ]
+        if parts:
+            logit[wanted] = np.concatenate(parts)
+        return logit
+
+    def save(self, folder: Path) -> None:
+        """Write `network.keras` and `classifier.json` into a folder, made where missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network.save(folder / "network.keras")
+        card = {
+            "format": FORMAT,
+            "name": self.name,
+            "bands": list(self.bands),
+            "threshold": self.threshold,
+            "temperature": self.temperature,
+            "parameters": self.parameters.model_dump(),
+            "origin": self.origin,
+        }
+        (folder / "classifier.json").write_text(json.dumps(card, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> NetworkClassifier:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        GlacierError
+            Where the folder holds no classifier, or one of another format.
+        """
+        card_path = Path(folder) / "classifier.json"
+        if not card_path.is_file():
+            raise GlacierError(
+                f"{folder}: holds no classifier.json; name a folder that a classifier was saved to"
+            )
+        card = json.loads(card_path.read_text())
+        if card.get("format") != FORMAT:
+            raise GlacierError(
+                f"{card_path}: format {card.get('format')} (this version reads {FORMAT}); train it anew"
+            )
+        parameters = parse_parameters(card["parameters"], str(card_path))
+        import keras
+
+        network = keras.models.load_model(Path(folder) / "network.keras", compile=False)
+        return cls(card["name"], network, parameters, card["threshold"], card["temperature"], card["origin"])

@@ -1,0 +1,171 @@
+"""The two networks. Both end in a logit a pixel, so that calibration is one division."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.learning.parameters import AnyParameters, FfnnParameters, UnetParameters
+
+if TYPE_CHECKING:
+    import keras
+
+LEAKY_SLOPE = 0.1  # the report's
+
+
+def build_ffnn(parameters: FfnnParameters, mean: np.ndarray, variance: np.ndarray) -> keras.Model:
+    """Build the per-pixel network: (pixels, features) -> (pixels, 1) logit.
+
+    Parameters
+    ----------
+    parameters : FfnnParameters
+        Hidden layers, nodes, activation, penalty, dropout.
+    mean, variance : ndarray
+        (features,) statistics of the training pixels; they stay fixed in the first layer.
+    """
+    from keras import Input, Model, layers
+
+    values = inputs = Input((len(mean),), name="features")
+    values = _normalisation(mean, variance)(values)
+    for _ in range(parameters.hidden_layers):
+        values = layers.Dense(parameters.nodes, **_kernel(parameters))(values)
+        values = _activate(values, parameters)
+        if parameters.dropout:
+            values = layers.Dropout(parameters.dropout)(values)
+    return Model(inputs, _logit(layers.Dense, (1,), parameters)(values), name="ffnn")
+
+
+def build_unet(parameters: UnetParameters, mean: np.ndarray, variance: np.ndarray) -> keras.Model:
+    """Build the U-Net: (tiles, rows, columns, features) -> (tiles, rows, columns, 1) logit.
+
+    Ronneberger et al. (2015) with same-padded convolutions, as the report has it. Rows and columns are free
+    multiples of `parameters.stride`.
+
+    Parameters
+    ----------
+    parameters : UnetParameters
+        Levels, filters, convolutions a level, activation, penalty, batch normalisation, dropout, head.
+    mean, variance : ndarray
+        (features,) statistics of the training pixels; they stay fixed in the first layer.
+    """
+    from keras import Input, Model, layers
+
+    filters = parameters.level_filters
+    dropouts = _dropouts(parameters)
+    values = inputs = Input((None, None, len(mean)), name="features")  # (tiles, size, size, features)
+    values = _normalisation(mean, variance)(values)
+    skips = []
+    for level, width in enumerate(filters):
+        values = _convolutions(
+            values, width, dropouts[level], parameters
+        )  # (tiles, size / 2^level, .., width)
+        if level < len(filters) - 1:
+            skips.append(values)
+            values = layers.MaxPooling2D(2)(values)
+    for step, (width, skip) in enumerate(zip(filters[-2::-1], skips[::-1], strict=True)):
+        values = layers.Conv2DTranspose(width, 2, strides=2, padding="same", **_kernel(parameters))(values)
+        values = layers.Concatenate()([values, skip])
+        values = _convolutions(values, width, dropouts[len(filters) + step], parameters)
+    for nodes in parameters.head_nodes:  # a dense layer a pixel is a 1 x 1 convolution
+        values = layers.Conv2D(nodes, 1, **_kernel(parameters))(values)
+        values = _activate(values, parameters)
+    return Model(inputs, _logit(layers.Conv2D, (1, 1), parameters)(values), name="unet")
+
+
+def build_network(parameters: AnyParameters, mean: np.ndarray, variance: np.ndarray) -> keras.Model:
+    """Build the network that the parameters are for."""
+    if isinstance(parameters, UnetParameters):
+        return build_unet(parameters, mean, variance)
+    return build_ffnn(parameters, mean, variance)
+
+
+def training_bytes(parameters: AnyParameters, features: int, pixels: int) -> int:
+    """Estimate the memory [bytes] of one training step from the layers' shapes alone.
+
+    Every layer's output is kept for the backward pass, and as much again goes to its gradients and the
+    convolutions' workspace; weights are held four times (value, gradient, two moments).
+
+    Parameters
+    ----------
+    parameters : UnetParameters or FfnnParameters
+        The network.
+    features : int
+        Number of input features.
+    pixels : int
+        Pixels in the batch.
+    """
+    float_bytes = 4
+    if isinstance(parameters, FfnnParameters):
+        kept = 3 * parameters.nodes * parameters.hidden_layers + 2 * features
+        return float_bytes * 2 * kept * pixels
+    layers_each = parameters.convolutions * (3 if parameters.batch_norm else 2) + 1
+    values, weights, below = 2.0 * features, 0.0, float(features)
+    for level, width in enumerate(parameters.level_filters):
+        passes = 1 if level == len(parameters.level_filters) - 1 else 2
+        values += (passes * layers_each + 3 * (passes - 1)) * width / 4**level
+        weights += 9 * (below + 2 * width * passes) * width
+        below = width
+    values += sum(2 * nodes for nodes in parameters.head_nodes)
+    return int(float_bytes * (2 * values * pixels + 4 * weights))
+
+
+def _normalisation(mean: np.ndarray, variance: np.ndarray) -> Any:
+    from keras import layers
+
+    return layers.Normalization(axis=-1, mean=mean.tolist(), variance=variance.tolist(), name="normalisation")
+
+
+def _kernel(parameters: AnyParameters) -> dict[str, Any]:
+    from keras import regularizers
+
+    smooth = parameters.activation in ("tanh", "sigmoid", "linear")
+    return {
+        "kernel_initializer": "glorot_uniform" if smooth else "he_normal",
+        "kernel_regularizer": regularizers.L2(parameters.penalty) if parameters.penalty else None,
+    }
+
+
+def _logit(layer: Any, kernel: tuple[int, ...], parameters: AnyParameters) -> Any:
+    from keras import regularizers
+
+    penalty = regularizers.L2(parameters.penalty) if parameters.penalty else None
+    # float32 whatever the precision of the rest: a half-precision logit overflows in the loss.
+    arguments = {"kernel_regularizer": penalty, "dtype": "float32", "name": "logit"}
+    return layer(1, *kernel[1:], **arguments)
+
+
+def _activate(values: Any, parameters: AnyParameters) -> Any:
+    from keras import layers
+
+    if parameters.batch_norm:
+        # Momentum for runs of hundreds of steps, not Keras's .99 for tens of thousands (chosen here).
+        values = layers.BatchNormalization(momentum=0.9)(values)
+    if parameters.activation == "leaky_relu":
+        return layers.LeakyReLU(negative_slope=LEAKY_SLOPE)(values)
+    return layers.Activation(parameters.activation)(values)
+
+
+def _convolutions(values: Any, width: int, dropout: float, parameters: UnetParameters) -> Any:
+    from keras import layers
+
+    for position in range(parameters.convolutions):
+        bias = not parameters.batch_norm  # batch normalisation has its own
+        values = layers.Conv2D(width, 3, padding="same", use_bias=bias, **_kernel(parameters))(values)
+        values = _activate(values, parameters)
+        if dropout and position == 0:
+            values = layers.Dropout(dropout)(values)
+    return values
+
+
+def _dropouts(parameters: UnetParameters) -> list[float]:
+    count = 2 * len(parameters.level_filters) - 1
+    if not isinstance(parameters.dropout, list):
+        return [parameters.dropout] * count
+    if len(parameters.dropout) != count:
+        raise GlacierError(
+            f"dropout: {len(parameters.level_filters)} levels need {count} values, down and up "
+            f"(found {len(parameters.dropout)}); give one number or as many as that"
+        )
+    return list(parameters.dropout)

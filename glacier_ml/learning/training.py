@@ -1,0 +1,279 @@
+"""Training: fit one network with one set of parameters, and keep its best epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glacier_ml.learning.classifier import NetworkClassifier
+from glacier_ml.learning.networks import build_network, training_bytes
+from glacier_ml.learning.parameters import AnyParameters
+from glacier_ml.learning.samples import Samples, collect_samples, feature_statistics
+from glacier_ml.learning.splits import Split
+
+if TYPE_CHECKING:
+    import keras
+
+    from glacier_ml.scenes.catalog import LabelledScene
+
+Metrics = dict[str, float]
+WEIGHT_DECAY = 1e-4  # of AdamW; typical value, chosen here
+WARM_UP = 0.05  # share of the steps over which a cosine schedule rises; typical value, chosen here
+
+
+class TrainingFailed(Exception):  # noqa: N818 - it ends a trial, not the program
+    """These parameters cannot be trained here; the message says why."""
+
+
+@dataclass
+class Fitted:
+    """What training leaves behind.
+
+    Attributes
+    ----------
+    classifier : NetworkClassifier
+        With the weights of the best epoch.
+    history : list of dict
+        Metrics of each epoch, `train/...` and `val/...`.
+    best_epoch : int
+        Index into `history`.
+    pieces : int
+        Parts that each batch was split into to stay within memory.
+    """
+
+    classifier: NetworkClassifier
+    history: list[Metrics] = field(default_factory=list)
+    best_epoch: int = 0
+    pieces: int = 1
+    weights: list[NDArray] = field(default_factory=list)
+
+    def record(self, metrics: Metrics, monitor: str) -> None:
+        """Note an epoch, and keep the network's weights where it is the best so far."""
+        self.history.append(metrics)
+        sign = -1 if monitor == "val/loss" else 1
+        if len(self.history) == 1 or sign * metrics[monitor] > sign * self.best[monitor]:
+            self.best_epoch = len(self.history) - 1
+            self.weights = self.classifier.network.get_weights()
+
+    @property
+    def best(self) -> Metrics:
+        """Metrics of the best epoch."""
+        return self.history[self.best_epoch]
+
+
+def fit(
+    parameters: AnyParameters,
+    scenes: Sequence[LabelledScene],
+    split: Split,
+    validate: Callable[[NetworkClassifier], Metrics],
+    *,
+    seed: int = 0,
+    memory_limit: float | None = None,
+    on_epoch: Callable[[int, Metrics], None] | None = None,
+    initial: NetworkClassifier | None = None,
+) -> Fitted:
+    """Train a network, and keep the weights of its best epoch.
+
+    Parameters
+    ----------
+    validate : callable
+        Classifier to `val/...` metrics; called after every epoch with the network as it stands.
+    memory_limit : float, optional
+        Bytes that a step may take by estimate; larger batches are split and their gradients summed.
+    on_epoch : callable, optional
+        Hears of each epoch (0, 1, ...) and its metrics; what it raises ends the training.
+    initial : NetworkClassifier, optional
+        Its network is trained further, normalisation included, instead of a new one.
+
+    Raises
+    ------
+    TrainingFailed
+        Where the loss is not finite, or a single tile does not fit into memory.
+    """
+    samples = collect_samples(scenes, split, parameters, seed)
+    fitted = Fitted(
+        _start(parameters, scenes, split, seed, initial), pieces=split_batch(samples, memory_limit)
+    )
+    step = TrainingStep(fitted.classifier.network, parameters, samples.steps)
+    for epoch in range(parameters.epochs):
+        metrics = _train_epoch(step, samples, epoch, fitted.pieces) | validate(fitted.classifier)
+        fitted.record(metrics, parameters.monitor)
+        if on_epoch:
+            on_epoch(epoch, metrics)
+        if parameters.patience and epoch - fitted.best_epoch >= parameters.patience:
+            break
+    fitted.classifier.network.set_weights(fitted.weights)
+    return fitted
+
+
+def split_batch(samples: Samples, memory_limit: float | None) -> int:
+    """Parts that a batch must be split into so that one step stays within `memory_limit` [bytes].
+
+    Raises
+    ------
+    TrainingFailed
+        Where not even a single tile fits.
+    """
+    parameters, features = samples.parameters, samples.features
+    tile = parameters.tile_size**2
+    needed = training_bytes(parameters, features, samples.tiles_per_batch * tile)
+    if memory_limit is None or needed <= memory_limit:
+        return 1
+    for pieces in range(2, samples.tiles_per_batch + 1):
+        tiles = math.ceil(samples.tiles_per_batch / pieces)
+        if training_bytes(parameters, features, tiles * tile) <= memory_limit:
+            return pieces
+    one = training_bytes(parameters, features, tile)
+    raise TrainingFailed(
+        f"memory: one tile of {parameters.tile_size} px needs about {one / 1e9:.1f} GB, "
+        f"memory_limit is {memory_limit / 1e9:.1f} GB"
+    )
+
+
+class TrainingStep:
+    """One step of the optimiser, traced once.
+
+    Loss: cross-entropy weighted by pixel, plus `dice` times a soft Dice term, plus the L2 penalty.
+    """
+
+    def __init__(self, network: keras.Model, parameters: AnyParameters, steps: int) -> None:
+        import tensorflow as tf
+
+        self.network, self.dice = network, parameters.dice
+        self.optimizer = build_optimizer(parameters, steps * parameters.epochs)
+        self.optimizer.build(network.trainable_variables)
+        self._gradients = tf.function(self._differentiate, reduce_retracing=True)
+        self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients))
+
+    def __call__(self, features: NDArray, target: NDArray, pieces: int) -> NDArray[np.float64]:
+        """Take one step; gives the loss and the pixels (all, hits, false alarms, misses, correct)."""
+        total = np.float32(max(target[..., 1].sum(), 1e-9))
+        sums, gradients = np.zeros(6), None
+        for some, wanted in _pieces(features, target, pieces):
+            part, counts = self._gradients(some, wanted, total, np.float32(pieces))
+            gradients = part if gradients is None else [a + b for a, b in zip(gradients, part, strict=True)]
+            sums += counts.numpy()
+        self._apply(gradients)
+        return sums
+
+    def _differentiate(self, features: Any, target: Any, total: Any, pieces: Any) -> tuple[list[Any], Any]:
+        import tensorflow as tf
+
+        label, weight = target[..., 0], target[..., 1]
+        with tf.GradientTape() as tape:
+            logit = self.network(features, training=True)[..., 0]
+            entropy = tf.nn.sigmoid_cross_entropy_with_logits(label, logit)
+            loss = tf.reduce_sum(entropy * weight) / total
+            if self.dice:
+                loss += self.dice * soft_dice(label, tf.sigmoid(logit), weight) / pieces
+            if self.network.losses:
+                loss += tf.add_n(self.network.losses) / pieces
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.network.trainable_variables)
+        glacier, mapped = label > 0.5, logit > 0
+        counted = tf.cast(weight > 0, tf.float32)
+        sums = [
+            loss,
+            tf.reduce_sum(counted),
+            *(tf.reduce_sum(tf.where(case, counted, 0.0)) for case in _cases(glacier, mapped)),
+        ]
+        return gradients, tf.stack(sums)
+
+
+def _cases(glacier: Any, mapped: Any) -> tuple[Any, ...]:
+    import tensorflow as tf
+
+    hit, alarm = tf.logical_and(glacier, mapped), tf.logical_and(~glacier, mapped)
+    return hit, alarm, tf.logical_and(glacier, ~mapped), tf.equal(glacier, mapped)
+
+
+def soft_dice(label: Any, probability: Any, weight: Any) -> Any:
+    """1 - Dice of probabilities over a batch, every pixel by its weight; 0 is perfect."""
+    import tensorflow as tf
+
+    overlap = tf.reduce_sum(weight * label * probability)
+    size = tf.reduce_sum(weight * (label + probability))
+    return 1 - (2 * overlap + 1) / (size + 1)  # the 1 keeps tiles without glacier defined
+
+
+def build_optimizer(parameters: AnyParameters, steps: int) -> Any:
+    """Build the optimiser and its schedule over `steps` steps."""
+    from keras import optimizers
+
+    rate: Any = parameters.learning_rate
+    if parameters.schedule == "cosine":
+        warm = int(WARM_UP * steps)
+        rate = optimizers.schedules.CosineDecay(
+            rate / 10 if warm else rate, max(1, steps - warm), warmup_target=rate, warmup_steps=warm
+        )
+    shared = {"learning_rate": rate, "clipnorm": None, "global_clipnorm": parameters.clip_norm or None}
+    if parameters.optimizer == "sgd":
+        optimizer = optimizers.SGD(momentum=parameters.momentum, **shared)
+    elif parameters.optimizer == "adam":
+        optimizer = optimizers.Adam(**shared)
+    else:
+        optimizer = optimizers.AdamW(weight_decay=WEIGHT_DECAY, **shared)
+    if parameters.precision == "mixed_float16":  # half precision underflows without a scaled loss
+        return optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def _start(
+    parameters: AnyParameters,
+    scenes: Sequence[LabelledScene],
+    split: Split,
+    seed: int,
+    initial: NetworkClassifier | None,
+) -> NetworkClassifier:
+    import keras
+
+    keras.backend.clear_session()  # or every trial's graph stays in memory
+    keras.utils.set_random_seed(seed)
+    if initial:
+        return NetworkClassifier(parameters.network, initial.network, parameters)
+    mean, variance = feature_statistics(scenes, split, parameters.features)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(parameters.precision)
+    try:
+        network = build_network(parameters, mean, variance)
+    finally:
+        keras.config.set_dtype_policy(before)
+    return NetworkClassifier(parameters.network, network, parameters)
+
+
+def _train_epoch(step: TrainingStep, samples: Samples, epoch: int, pieces: int) -> Metrics:
+    sums = np.zeros(6)
+    for features, target in _prefetched(samples, epoch):
+        sums += step(features, target, pieces)
+        if not np.isfinite(sums[0]):
+            raise TrainingFailed(f"loss: not finite in epoch {epoch + 1}; a smaller learning_rate may do")
+    loss, pixels, hits, alarms, misses, correct = sums
+    return {
+        "train/loss": float(loss / samples.steps),
+        "train/accuracy": float(correct / max(pixels, 1)),
+        "train/iou": float(hits / max(hits + alarms + misses, 1)),
+    }
+
+
+def _prefetched(samples: Samples, epoch: int) -> Iterator[tuple[NDArray, NDArray]]:
+    """Batches of an epoch, the next one cut while the network works on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        upcoming = pool.submit(samples.batch, epoch, 0)
+        for number in range(1, samples.steps + 1):
+            batch = upcoming.result()
+            if number < samples.steps:
+                upcoming = pool.submit(samples.batch, epoch, number)
+            yield batch
+
+
+def _pieces(features: NDArray, target: NDArray, pieces: int) -> Iterator[tuple[NDArray, NDArray]]:
+    if pieces == 1:
+        yield features, target
+        return
+    yield from zip(np.array_split(features, pieces), np.array_split(target, pieces), strict=True)

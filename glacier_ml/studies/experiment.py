@@ -1,0 +1,198 @@
+"""An experiment file as a strict, typed object: what is fixed, what is searched, and how long."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.learning.features import feature_set
+from glacier_ml.learning.parameters import AnyParameters, first_fault, parse_parameters
+from glacier_ml.learning.splits import Protocol, SplitRule
+
+Value = bool | int | float | str
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Choices(_Strict):
+    """A parameter searched over named values."""
+
+    choices: list[Value] = Field(min_length=1)
+
+    @property
+    def probes(self) -> list[Value]:
+        """Values that must be valid for the whole search to be."""
+        return self.choices
+
+
+class Range(_Strict):
+    """A parameter searched between two numbers, both included; whole numbers if both bounds are."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.low >= self.high or (self.log and self.low <= 0):
+            raise ValueError("low must be below high, and above 0 where log is true")
+        return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are searched."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def probes(self) -> list[Value]:
+        """Values that must be valid for the whole search to be."""
+        return [self.low, self.high]
+
+
+class SplitSection(_Strict):
+    """How validation pixels are set apart; see `glacier_ml.learning.splits.SplitRule`."""
+
+    protocol: Protocol = "block"
+    fraction: float = Field(default=0.2, gt=0, lt=1)
+    block: int = Field(default=128, ge=1)
+    gap: int = Field(default=16, ge=0)
+    held: list[str] = []
+
+
+class Experiment(_Strict):
+    """One experiment file.
+
+    Attributes
+    ----------
+    name : str
+        Of the studies that it starts.
+    parameters : dict
+        Values of everything that is not searched, and the known-good baseline of what is.
+    search : dict
+        Parameter name to `choices`, or `low` and `high`.
+    trials : int
+        Complete and pruned trials in all.
+    final_epochs : int
+        Epochs of the refit of the best parameters.
+    memory_limit : float
+        Share of the memory available at the start that one step of a trial may take by estimate.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    parameters: dict[str, Any]
+    search: dict[str, Choices | Range] = {}
+    split_seed: int = Field(default=0, ge=0)
+    split: SplitSection = SplitSection()
+    trials: int = Field(default=12, ge=1)
+    final_epochs: int = Field(default=30, ge=1)
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    pruner: Literal["median", "none"] = "median"
+    startup_trials: int = Field(default=4, ge=0)
+    warmup_epochs: int = Field(default=2, ge=0)
+    memory_limit: float = Field(default=0.6, gt=0, le=1)
+
+    @property
+    def network(self) -> str:
+        """'unet' or 'ffnn'."""
+        return str(self.parameters["network"])
+
+    @property
+    def baseline(self) -> AnyParameters:
+        """The known-good parameters."""
+        return self.with_values({})
+
+    @property
+    def split_rule(self) -> SplitRule:
+        """How validation pixels are set apart."""
+        section = self.split.model_dump()
+        return SplitRule(**{**section, "held": tuple(section["held"])}, seed=self.split_seed)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that shapes a trial; `trials` only says how many there are."""
+        content = self.model_dump(mode="json", exclude={"trials"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def with_values(self, values: dict[str, Any]) -> AnyParameters:
+        """Give the parameters with some values replaced."""
+        return parse_parameters({**self.parameters, **values}, f"experiment {self.name}")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's floats: without this, 1e-3 would be read as a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)$"),
+    list("-+.0123456789"),
+)
+
+
+def read_experiment(path: str | Path, network: str | None = None) -> Experiment:
+    """Read and check an experiment file.
+
+    Parameters
+    ----------
+    path : str or Path
+        YAML file.
+    network : str, optional
+        'unet' or 'ffnn', where only that kind will do.
+
+    Raises
+    ------
+    GlacierError
+        Naming file, key, rule and what came.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise GlacierError(
+            f"{path}: no such experiment file; see experiments/ for those that come with the project"
+        )
+    try:
+        content = yaml.load(path.read_text(), Loader=_Loader)
+        experiment = Experiment.model_validate(content)
+    except yaml.YAMLError as error:
+        raise GlacierError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise GlacierError(f"{path}: {_readable(first_fault(error))}") from error
+    _check(experiment, path)
+    if network and experiment.network != network:
+        raise GlacierError(
+            f"{path}: network: is {experiment.network}, this command tunes a {network}; "
+            f"use tune_{experiment.network}"
+        )
+    return experiment
+
+
+def _readable(fault: str) -> str:
+    """Drop the branch names that pydantic adds to a union's keys."""
+    return fault.replace(".Choices", "").replace(".Range", "")
+
+
+def _check(experiment: Experiment, path: Path) -> None:
+    baseline = parse_parameters(experiment.parameters, f"{path}: parameters")
+    feature_set(baseline.features)
+    for key, space in experiment.search.items():
+        if key not in type(baseline).model_fields or key == "network":
+            raise GlacierError(
+                f"{path}: search.{key}: no parameter of a {experiment.network}; "
+                f"choose among {', '.join(sorted(type(baseline).model_fields))}"
+            )
+        for value in space.probes:
+            parse_parameters({**experiment.parameters, key: value}, f"{path}: search.{key}")
+            if key == "features":
+                feature_set(str(value))
+    if experiment.sampler == "grid" and any(isinstance(space, Range) for space in experiment.search.values()):
+        raise GlacierError(
+            f"{path}: sampler: a grid needs choices for every searched parameter, not low and high"
+        )
