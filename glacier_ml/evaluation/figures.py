@@ -1,0 +1,318 @@
+"""Every picture. Functions return a matplotlib Figure and touch no global plotting state.
+
+Colours of right and wrong are from Okabe and Ito's palette, which colour-blind readers tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glacier_ml.evaluation.metrics import Confusion, confusion
+from glacier_ml.scenes.scene import Scene
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from glacier_ml.evaluation.comparison import SceneMaps
+
+Mask = NDArray[np.bool_]
+Image = NDArray[np.float32]
+
+FALSE_COLOUR = ("swir1", "nir", "red")
+NO_DATA = (0.85, 0.85, 0.85)
+OUTCOMES = {
+    "glacier, mapped": (0.337, 0.706, 0.914),
+    "not glacier, mapped (false positive)": (0.902, 0.624, 0.0),
+    "glacier, missed (false negative)": (0.8, 0.475, 0.655),
+    "not glacier, left out": (0.15, 0.15, 0.15),
+}
+OUTLINE_COLOUR = (1.0, 0.95, 0.0)
+_LONGEST_SIDE = 900  # px drawn of a map: more is not seen and makes files of many megabytes
+_STRETCH = (1, 99)  # percent of the valid pixels at which a band is black and white
+
+
+def false_colour(scene: Scene) -> Image:
+    """SWIR1, NIR, red as red, green, blue: ice is blue to cyan, vegetation green, rock brown.
+
+    Returns
+    -------
+    ndarray
+        float32 (rows, columns, 3), 0 to 1, each band stretched between its 1st and 99th percentile;
+        light grey where the scene has no data.
+    """
+    stack = scene.stack(FALSE_COLOUR)
+    drawn = np.full(stack.shape, NO_DATA, dtype=np.float32)
+    if scene.valid.any():
+        low, high = np.percentile(stack[scene.valid], _STRETCH, axis=0)
+        stretched = (stack - low) / np.maximum(high - low, 1e-6)
+        drawn[scene.valid] = np.clip(stretched, 0, 1)[scene.valid]
+    return drawn
+
+
+def outcome_image(truth: Mask, predicted: Mask, shown: Mask) -> Image:
+    """Colour each pixel by its outcome (`OUTCOMES`), light grey where it is not shown.
+
+    Returns
+    -------
+    ndarray
+        float32 (rows, columns, 3), 0 to 1.
+    """
+    cases = (truth & predicted, ~truth & predicted, truth & ~predicted, ~truth & ~predicted)
+    drawn = np.full((*truth.shape, 3), NO_DATA, dtype=np.float32)
+    for case, colour in zip(cases, OUTCOMES.values(), strict=True):
+        drawn[case & shown] = colour
+    return drawn
+
+
+def learning_curve(history: Mapping[str, Sequence[float]], title: str = "Learning curve") -> Figure:
+    """Draw training and validation by epoch, one panel a metric.
+
+    Parameters
+    ----------
+    history : mapping of str to sequence of float
+        Values by epoch under `train/<metric>` and `val/<metric>`; other keys are left out.
+    title : str
+        Above the panels.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    keys = [key.split("/", 1) for key in history if key.startswith(("train/", "val/"))]
+    metrics = list(dict.fromkeys(metric for _, metric in keys))
+    figure = _figure(max(4.5 * len(metrics), 4.5), 3.6)
+    for position, metric in enumerate(metrics, start=1):
+        axes = figure.add_subplot(1, len(metrics), position)
+        for part, label, colour in (("train", "training", "#0072B2"), ("val", "validation", "#D55E00")):
+            values = history.get(f"{part}/{metric}", ())
+            if len(values):
+                epochs = np.arange(1, len(values) + 1)
+                axes.plot(epochs, values, color=colour, marker=".", label=f"{label}, last {values[-1]:.3f}")
+        _mark_best(axes, metric, history.get(f"val/{metric}", ()))
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
+def _mark_best(axes: Axes, metric: str, values: Sequence[float]) -> None:
+    if not np.isfinite(values).any():
+        return
+    falls = "loss" in metric
+    best = int(np.nanargmin(values) if falls else np.nanargmax(values))
+    axes.axvline(best + 1, color="0.5", linestyle=":", linewidth=1)
+    axes.set_title(f"{metric}: best validation {values[best]:.3f} at epoch {best + 1}", fontsize=9)
+
+
+def confusion_matrix(counts: Confusion, title: str = "Confusion matrix") -> Figure:
+    """Draw the two by two table of pixels, coloured by the share of each true class."""
+    figure = _figure(4.8, 4.2)
+    axes = figure.add_subplot()
+    table = np.array(
+        [[counts.true_positive, counts.false_negative], [counts.false_positive, counts.true_negative]]
+    )
+    totals = table.sum(axis=1, keepdims=True)
+    shares = np.divide(table, totals, out=np.zeros((2, 2)), where=totals > 0)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), number in np.ndenumerate(table):
+        share = shares[row, column]
+        text = f"{number:,} px\n{100 * share:.1f} % of the true class"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="w" if share > 0.6 else "k")
+    axes.set_xticks((0, 1), ("glacier", "not glacier"))
+    axes.set_yticks((0, 1), ("glacier", "not glacier"), rotation=90, va="center")
+    axes.set(xlabel="mapped", ylabel="truth")
+    axes.set_title(
+        f"{title}\nIoU {counts.iou:.3f}, precision {counts.precision:.3f}, recall {counts.recall:.3f}, "
+        f"accuracy {counts.accuracy:.3f}",
+        fontsize=9,
+    )
+    return figure
+
+
+def validation_panel(
+    scene: Scene, mask: Mask, probability: Image, threshold: float, shown: Mask, title: str = ""
+) -> Figure:
+    """Draw false colour, truth, probability and errors; pixels outside `shown` are faded.
+
+    Parameters
+    ----------
+    scene : Scene
+        What the satellite saw.
+    mask, shown : ndarray of bool
+        Glacier, and the validation area; (rows, columns).
+    probability : ndarray
+        float32 (rows, columns); NaN is drawn as no data.
+    threshold : float
+        Glacier at or above.
+    title : str
+        Above the panels; the scene's name without it.
+    """
+    counted = shown & scene.valid & np.isfinite(probability)
+    mapped = probability >= threshold
+    scored = confusion(mask, mapped, counted)
+    background = false_colour(scene)
+    truth = np.where(mask[..., None], OUTCOMES["glacier, mapped"], OUTCOMES["not glacier, left out"])
+    figure = _figure(*_panel_size(scene.shape, 4))
+    images = {
+        "false colour (SWIR1, NIR, red)": _faded(background, shown),
+        f"truth: glacier {_percent(mask, counted)}": _faded(truth, shown & scene.valid),
+        f"probability, threshold {threshold:.2f}": probability,
+        f"errors: IoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}": outcome_image(mask, mapped, counted),
+    }
+    for position, (name, image) in enumerate(images.items(), start=1):
+        axes = figure.add_subplot(1, 4, position)
+        if image is probability:
+            _show_probability(figure, axes, np.where(counted, probability, np.nan))
+        else:
+            _show(axes, image)
+        axes.set_title(name, fontsize=9)
+        _add_scale_bar(axes, scene)
+    _add_outcomes(figure)
+    figure.suptitle(f"{title or scene.name}, {np.count_nonzero(counted):,} validation pixels")
+    return figure
+
+
+def comparison_maps(maps: SceneMaps) -> Figure:
+    """Draw false colour with the true outline, then the right and wrong pixels of each classifier."""
+    scene, masks = maps.labelled.scene, maps.masks
+    panels = len(masks) + 1
+    rows = -(-panels // 4)
+    columns = -(-panels // rows)
+    width, height = _panel_size(scene.shape, columns)
+    figure = _figure(width, height * rows)
+    axes = figure.add_subplot(rows, columns, 1)
+    _show(axes, false_colour(scene))
+    _add_outline(axes, maps.truth, scene.valid)
+    axes.set_title(f"false colour, true outline ({_percent(maps.truth, maps.valid)} glacier)", fontsize=9)
+    _add_scale_bar(axes, scene)
+    for position, (name, mask) in enumerate(masks.items(), start=2):
+        scored = confusion(maps.truth, mask, maps.valid)
+        axes = figure.add_subplot(rows, columns, position)
+        _show(axes, outcome_image(maps.truth, mask, maps.valid))
+        axes.set_title(f"{name}\nIoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}", fontsize=9)
+        _add_scale_bar(axes, scene)
+    _add_outcomes(figure)
+    figure.suptitle(f"{scene.name}, {np.count_nonzero(maps.valid):,} valid pixels")
+    return figure
+
+
+def preview(scene: Scene, probability: Image, threshold: float) -> Figure:
+    """Draw false colour with the mapped outline beside the probability."""
+    mapped = (probability >= threshold) & scene.valid
+    figure = _figure(*_panel_size(scene.shape, 2))
+    axes = figure.add_subplot(1, 2, 1)
+    _show(axes, false_colour(scene))
+    _add_outline(axes, mapped, scene.valid)
+    axes.set_title(f"mapped outline: {_percent(mapped, scene.valid)} glacier", fontsize=9)
+    _add_scale_bar(axes, scene)
+    axes = figure.add_subplot(1, 2, 2)
+    _show_probability(figure, axes, np.where(scene.valid, probability, np.nan))
+    axes.set_title(f"probability, threshold {threshold:.2f}", fontsize=9)
+    _add_scale_bar(axes, scene)
+    date = scene.provenance.get("date")
+    figure.suptitle(f"{scene.name}, {date}" if date else scene.name)
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Return a figure without a window behind it, saved by the Agg renderer."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _panel_size(shape: tuple[int, int], panels: int) -> tuple[float, float]:
+    """Width and height in inches of a row of panels that keep the scene's proportions."""
+    height = float(np.clip(4.2 * shape[0] / shape[1], 2.2, 7.0))
+    return panels * height * float(np.clip(shape[1] / shape[0], 0.5, 2.0)) + 0.8, height + 1.1
+
+
+def _step(shape: tuple[int, ...]) -> int:
+    return max(1, -(-max(shape[:2]) // _LONGEST_SIDE))
+
+
+def _show(axes: Axes, image: NDArray[Any], **options: Any) -> Any:
+    """Draw a thinned image in pixel coordinates of the whole one."""
+    step, (rows, columns) = _step(image.shape), image.shape[:2]
+    axes.set_axis_off()
+    extent = (0, columns, rows, 0)
+    return axes.imshow(image[::step, ::step], extent=extent, interpolation="nearest", **options)
+
+
+def _show_probability(figure: Figure, axes: Axes, probability: NDArray[np.floating]) -> None:
+    from matplotlib import colormaps
+
+    drawn = _show(axes, probability, cmap=colormaps["viridis"].with_extremes(bad=NO_DATA), vmin=0, vmax=1)
+    figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.02)
+
+
+def _faded(image: NDArray[np.floating], shown: Mask) -> NDArray[np.floating]:
+    return np.where(shown[..., None], image, 0.75 * np.array(NO_DATA) + 0.25 * image)
+
+
+def _add_outline(axes: Axes, mask: Mask, valid: Mask) -> None:
+    """Draw the border of glacier and other ground, not that of glacier and no data."""
+    step = _step(mask.shape)
+    thin = np.where(valid, mask, np.nan)[::step, ::step]
+    if min(thin.shape) > 1 and np.nanmin(thin, initial=1) < np.nanmax(thin, initial=0):
+        rows, columns = (step * (np.arange(size) + 0.5) for size in thin.shape)
+        axes.contour(columns, rows, thin, levels=[0.5], colors=[OUTLINE_COLOUR], linewidths=0.7)
+
+
+def _add_outcomes(figure: Figure) -> None:
+    from matplotlib.patches import Patch
+
+    keys = [Patch(facecolor=colour, label=name) for name, colour in OUTCOMES.items()]
+    keys.append(Patch(facecolor=NO_DATA, label="not counted"))
+    figure.legend(handles=keys, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+
+
+def _add_scale_bar(axes: Axes, scene: Scene) -> None:
+    """Bar of a round number of km, about a quarter of the scene's width, in its lower left corner."""
+    rows, columns = scene.shape
+    pixel_km = _pixel_width_km(scene)
+    length_km = _round_length(columns * pixel_km / 4)
+    left, right, bottom = 0.04 * columns, 0.04 * columns + length_km / pixel_km, 0.96 * rows
+    for colour, width in (("k", 4), ("w", 2)):
+        axes.plot((left, right), (bottom, bottom), color=colour, linewidth=width, solid_capstyle="butt")
+    box = {"facecolor": "k", "alpha": 0.5, "edgecolor": "none", "pad": 1}
+    label: dict[str, Any] = {"color": "w", "fontsize": 7, "ha": "center", "va": "bottom", "bbox": box}
+    axes.text((left + right) / 2, 0.94 * rows, f"{length_km:g} km", **label)
+
+
+def _round_length(length: float) -> float:
+    """Largest of 1, 2, 5 times a power of ten that is not above the length.
+
+    >>> [_round_length(length) for length in (3.7, 0.61, 12.0)]
+    [2.0, 0.5, 10.0]
+    """
+    power = 10.0 ** np.floor(np.log10(length))
+    return float(max(factor * power for factor in (1, 2, 5) if factor * power <= length * (1 + 1e-9)))
+
+
+def _pixel_width_km(scene: Scene) -> float:
+    """Ground distance of one column at the scene's centre."""
+    from pyproj import CRS, Transformer
+
+    crs = CRS.from_wkt(scene.grid.crs.to_wkt())
+    rows, columns = scene.shape
+    eastings, northings = zip(
+        *(scene.grid.transform @ (columns / 2 + shift, rows / 2) for shift in (-0.5, 0.5)), strict=True
+    )
+    geodetic = crs.geodetic_crs or crs
+    longitudes, latitudes = Transformer.from_crs(crs, geodetic, always_xy=True).transform(eastings, northings)
+    _, _, metres = geodetic.get_geod().inv(longitudes[0], latitudes[0], longitudes[1], latitudes[1])
+    return metres / 1000
+
+
+def _percent(mask: Mask, counted: Mask) -> str:
+    total = np.count_nonzero(counted)
+    return f"{100 * np.count_nonzero(mask & counted) / total:.1f} %" if total else "nothing"
