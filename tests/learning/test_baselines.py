@@ -1,0 +1,219 @@
+"""Baselines: their rules by hand, their tuning on a scene whose answer is known, their cache."""
+
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.crs import CRS
+from scipy.ndimage import median_filter
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.evaluation.metrics import confusion
+from glacier_ml.learning import baselines
+from glacier_ml.learning.baselines import (
+    BandRatioClassifier,
+    NdsiClassifier,
+    fit_baselines,
+    fit_gradient_boosting,
+    tune_band_ratio,
+    tune_ndsi,
+)
+from glacier_ml.learning.splits import CALIBRATION, NOTHING, TRAINING, SceneSplit, Split, SplitRule
+from glacier_ml.scenes.catalog import CatalogEntry, LabelledScene
+from glacier_ml.scenes.scene import Grid, Scene
+
+GRID = CRS.from_epsg(32606), Affine(30, 0, 500_000, 0, -30, 6_780_000)
+
+
+def scene_of(name="made", **bands):
+    bands = {band: np.atleast_2d(np.asarray(values, dtype=np.float32)) for band, values in bands.items()}
+    valid = np.logical_and.reduce([np.isfinite(values) for values in bands.values()])
+    return Scene(name, bands, valid, Grid(*GRID, valid.shape))
+
+
+def made_labelled(name="made", seed=0, shape=(48, 64)):
+    """Ice where green is bright and swir1 dark, rock elsewhere; noise that leaves a gap between them."""
+    random = np.random.default_rng(seed)
+    mask = np.zeros(shape, dtype=bool)
+    mask[: shape[0] // 2, : shape[1] // 2] = True
+    ice = {"blue": 0.6, "green": 0.6, "red": 0.55, "nir": 0.5, "swir1": 0.05}
+    rock = {"blue": 0.1, "green": 0.12, "red": 0.14, "nir": 0.2, "swir1": 0.1}
+    noise = {band: random.uniform(0.97, 1.03, shape) for band in ice}
+    scene = scene_of(name, **{band: np.where(mask, ice[band], rock[band]) * noise[band] for band in ice})
+    return LabelledScene(scene, mask, None, CatalogEntry(name, name, "there", "region", "train"))
+
+
+def made_split(*scenes, use=None):
+    """Training on the left three quarters of each scene, calibration on the rest."""
+    parts = {}
+    for one in scenes:
+        uses = np.full(one.scene.shape, TRAINING, dtype=np.uint8) if use is None else use.copy()
+        if use is None:
+            uses[:, ::4] = CALIBRATION
+        parts[one.scene.name] = SceneSplit(uses, np.ones(one.scene.shape, dtype=np.int32), one.scene.digest)
+    return Split(SplitRule(), parts)
+
+
+def mapped(classifier, scene):
+    return classifier.probability(scene) >= classifier.threshold
+
+
+def test_ndsi_rule_by_hand():
+    # NDSI of (.5, .1) is 4/6; of (.3, .2) 1/5; the third is as dark in NIR as water; the fourth is no data
+    scene = scene_of(green=[0.5, 0.3, 0.5, np.nan], nir=[0.4, 0.4, 0.1, 0.4], swir1=[0.1, 0.2, 0.1, 0.1])
+    score = NdsiClassifier().probability(scene)
+    assert score.dtype == np.float32
+    np.testing.assert_allclose(score, [[5 / 6, 0.6, 0, np.nan]], rtol=1e-6)
+    assert mapped(NdsiClassifier(), scene).tolist() == [[True, False, False, False]]
+    assert mapped(NdsiClassifier(ndsi=0.1), scene).tolist() == [[True, True, False, False]]
+
+
+def test_band_ratio_rule_by_hand():
+    # red / swir1 = 3 on ice; one lit pixel inside rock and one dark pixel inside ice are median-filtered away
+    red = np.full((5, 10), 0.1)
+    red[:, :5] = 0.3
+    red[2, 7], red[2, 2] = 0.3, 0.1
+    scene = scene_of(blue=np.full((5, 10), 0.2), red=red, swir1=np.full((5, 10), 0.1))
+    glacier = mapped(BandRatioClassifier(), scene)
+    assert glacier[:, :5].all() and not glacier[:, 5:].any()
+    assert not mapped(BandRatioClassifier(blue=0.2), scene).any()  # blue must be above
+    assert BandRatioClassifier(ratio=3).threshold == 0.75
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.3, 6))
+def test_thresholding_the_median_is_the_median_of_the_thresholded(seed, ratio):
+    random = np.random.default_rng(seed)
+    scene = scene_of(
+        blue=np.full((9, 11), 0.3),
+        red=random.uniform(0.05, 1, (9, 11)),
+        swir1=random.uniform(0.05, 1, (9, 11)),
+    )
+    rule = BandRatioClassifier(ratio=ratio)
+    above = scene.bands["red"] / (scene.bands["red"] + scene.bands["swir1"]) >= np.float32(rule.threshold)
+    expected = median_filter(above.astype(np.uint8), size=3, mode="nearest").astype(bool)
+    assert np.mean(mapped(rule, scene) != expected) <= 0.02  # rounding at the threshold itself
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(-0.25, 2, width=32), st.floats(-0.25, 2, width=32), st.floats(-0.25, 2, width=32))
+def test_scores_stay_between_0_and_1(first, second, third):
+    bands = {"blue": [[0.3]], "green": [[first]], "red": [[first]], "nir": [[third]], "swir1": [[second]]}
+    for rule in (NdsiClassifier(), BandRatioClassifier()):
+        assert 0 <= rule.probability(scene_of(**bands))[0, 0] <= 1
+
+
+def test_every_baseline_maps_the_wanted_valid_pixels_alone(tmp_path):
+    labelled = made_labelled()
+    labelled.scene.valid[5, 5] = False
+    wanted = np.zeros(labelled.scene.shape, dtype=bool)
+    wanted[:10, :10] = True
+    for classifier in fit_baselines([labelled], made_split(labelled), seed=0, cache=tmp_path):
+        probability = classifier.probability(labelled.scene, wanted)
+        assert probability.shape == labelled.scene.shape and probability.dtype == np.float32
+        np.testing.assert_array_equal(np.isfinite(probability), wanted & labelled.scene.valid)
+        whole = classifier.probability(labelled.scene)
+        np.testing.assert_array_equal(probability[np.isfinite(probability)], whole[np.isfinite(probability)])
+
+
+def test_tuned_rules_separate_separable_classes():
+    # ice: NDSI .85, red / swir1 11; rock: .09, 1.4
+    labelled = made_labelled()
+    split = made_split(labelled)
+    ndsi, ratio = tune_ndsi([labelled], split), tune_band_ratio([labelled], split)
+    assert confusion(labelled.mask, mapped(ndsi, labelled.scene)).iou == 1
+    # the median rounds the corner of the ice by a pixel
+    assert confusion(labelled.mask, mapped(ratio, labelled.scene)).iou > 0.99
+    assert 0.05 < ndsi.ndsi < 0.86 and 1.2 < ratio.ratio < 12
+    assert ndsi.name != NdsiClassifier().name
+
+
+def test_gradient_boosting_learns_from_training_pixels_alone():
+    labelled = made_labelled()
+    use = np.full(labelled.scene.shape, NOTHING, dtype=np.uint8)
+    use[:, ::2] = TRAINING
+    lying = LabelledScene(labelled.scene, labelled.mask ^ (use != TRAINING), None, labelled.entry)
+    honest = fit_gradient_boosting([labelled], made_split(labelled, use=use), seed=0)
+    deceived = fit_gradient_boosting([lying], made_split(lying, use=use), seed=0)
+    assert honest.threshold == 0.5  # no calibration pixel, no choice
+    np.testing.assert_array_equal(honest.probability(labelled.scene), deceived.probability(labelled.scene))
+    assert confusion(labelled.mask, mapped(honest, labelled.scene)).iou == 1
+
+
+def test_a_scene_that_validates_whole_leaves_training_to_the_others():
+    first, second = made_labelled("first"), made_labelled("second", seed=1)
+    held = np.full(second.scene.shape, CALIBRATION, dtype=np.uint8)
+    split = made_split(first)
+    split.scenes["second"] = SceneSplit(held, np.ones(held.shape, dtype=np.int32), second.scene.digest)
+    assert tune_ndsi([first, second], split) == tune_ndsi([first], split)
+    fitted = fit_gradient_boosting([first, second], split, seed=0)
+    assert confusion(second.mask, mapped(fitted, second.scene)).iou == 1
+
+
+def test_baselines_are_fitted_once_for_the_same_inputs(tmp_path, monkeypatch):
+    labelled = made_labelled()
+    split = made_split(labelled)
+    fitted = fit_baselines([labelled], split, seed=0, cache=tmp_path)
+    assert [one.name for one in fitted] == ["NDSI", "NDSI tuned", "band ratio", "gradient boosting"]
+    calls = []
+    fit = baselines.fit_gradient_boosting
+    monkeypatch.setattr(baselines, "fit_gradient_boosting", lambda *given: calls.append(given) or fit(*given))
+    again = fit_baselines([labelled], split, seed=0, cache=tmp_path)
+    assert not calls
+    for one, other in zip(fitted, again, strict=True):
+        np.testing.assert_array_equal(one.probability(labelled.scene), other.probability(labelled.scene))
+    relabelled = LabelledScene(labelled.scene, np.roll(labelled.mask, 3), None, labelled.entry)
+    fit_baselines([relabelled], split, seed=0, cache=tmp_path)
+    fit_baselines([labelled], split, seed=1, cache=tmp_path)
+    assert len(calls) == 2
+
+
+def test_a_damaged_cache_is_refitted(tmp_path):
+    labelled = made_labelled()
+    split = made_split(labelled)
+    fit_baselines([labelled], split, seed=0, cache=tmp_path)
+    (stored,) = tmp_path.iterdir()
+    whole = stored.stat().st_size
+    stored.write_bytes(b"not a pickle")
+    assert len(fit_baselines([labelled], split, seed=0, cache=tmp_path)) == 4
+    assert stored.stat().st_size == whole
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    labelled = made_labelled()
+    assert len(fit_baselines([labelled], made_split(labelled), seed=0, cache=blocked)) == 4
+
+
+def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("GLACIER_ML_CACHE", str(tmp_path))
+    labelled = made_labelled()
+    fit_baselines([labelled], made_split(labelled), seed=0)
+    assert [path.suffix for path in (tmp_path / "baselines").iterdir()] == [".joblib"]
+
+
+def test_a_missing_band_or_mask_is_one_line(tmp_path):
+    with pytest.raises(GlacierError, match="made: swir1 missing"):
+        NdsiClassifier().probability(scene_of(green=[0.5], nir=[0.4]))
+    labelled = made_labelled()
+    unlabelled = LabelledScene(labelled.scene, None, None, labelled.entry)
+    with pytest.raises(GlacierError, match="made: has no outlines"):
+        fit_baselines([unlabelled], made_split(labelled), seed=0, cache=tmp_path)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "accuracy", "iou"),
+    [("columbia-2007", 0.771, 0.396), ("columbia-2009", 0.769, 0.312), ("patagonia-8", 0.768, 0.655)],
+)
+def test_ndsi_scores_on_the_labelled_landsat_scenes(real_scenes, name, accuracy, iou):
+    from glacier_ml.scenes.catalog import open_catalog
+
+    (entry,) = [entry for entry in open_catalog(real_scenes).entries if entry.name == name]
+    labelled = entry.load()
+    scored = confusion(labelled.mask, mapped(NdsiClassifier(), labelled.scene), labelled.scene.valid)
+    # a nearest-neighbour mask moves by part of a pixel with the way of resampling: .002
+    assert scored.accuracy == pytest.approx(accuracy, abs=0.002)
+    assert scored.iou == pytest.approx(iou, abs=0.002)
