@@ -133,7 +133,7 @@ def compute_features(stack: Array, bands: tuple[str, ...], features: FeatureSet)
     Parameters
     ----------
     stack : ndarray
-        (..., bands) reflectance; NaN where a pixel has no data.
+        (..., bands) reflectance; where a pixel has no data NaN, or 0 in every band as `Scene.stack` has it.
     bands : tuple of str
         Names along the last axis.
     features : FeatureSet
@@ -142,7 +142,7 @@ def compute_features(stack: Array, bands: tuple[str, ...], features: FeatureSet)
     Returns
     -------
     ndarray
-        float32 (..., features), finite; every feature is 0 where any band of the set has no data.
+        float32 (..., features), finite; every feature is 0 where the pixel has no data.
 
     Raises
     ------
@@ -156,12 +156,13 @@ def compute_features(stack: Array, bands: tuple[str, ...], features: FeatureSet)
             "choose another feature set or add the band"
         )
     columns = {band: stack[..., bands.index(band)] for band in features.bands}
-    finite = np.logical_and.reduce([np.isfinite(values) for values in columns.values()])
-    columns = {band: np.where(finite, values, np.float32(0)) for band, values in columns.items()}
+    known = np.logical_and.reduce([np.isfinite(values) for values in columns.values()])
+    known &= np.logical_or.reduce([values != 0 for values in columns.values()])
+    columns = {band: np.where(known, values, np.float32(0)) for band, values in columns.items()}
     computed = np.empty((*stack.shape[:-1], len(features.features)), dtype=np.float32)
     for position, name in enumerate(features.features):
         feature = FEATURES[name]
         values = feature.formula(*(columns[band] for band in feature.bands))
         np.clip(values, *feature.bounds, out=computed[..., position])
-    computed[~finite] = 0
+    computed[~known] = 0
     return computed
