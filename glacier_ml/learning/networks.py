@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glacier_ml.errors import GlacierError
 from glacier_ml.learning.parameters import AnyParameters, FfnnParameters, UnetParameters
 
 if TYPE_CHECKING:
@@ -160,12 +159,6 @@ def _convolutions(values: Any, width: int, dropout: float, parameters: UnetParam
 
 
 def _dropouts(parameters: UnetParameters) -> list[float]:
-    count = 2 * len(parameters.level_filters) - 1
-    if not isinstance(parameters.dropout, list):
-        return [parameters.dropout] * count
-    if len(parameters.dropout) != count:
-        raise GlacierError(
-            f"dropout: {len(parameters.level_filters)} levels need {count} values, down and up "
-            f"(found {len(parameters.dropout)}); give one number or as many as that"
-        )
-    return list(parameters.dropout)
+    if isinstance(parameters.dropout, list):
+        return list(parameters.dropout)
+    return [parameters.dropout] * (2 * len(parameters.level_filters) - 1)

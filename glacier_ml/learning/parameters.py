@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from glacier_ml.errors import GlacierError
 
@@ -91,6 +91,21 @@ class UnetParameters(Parameters):
         """Side of the pixel block that one value of the bottom stands for."""
         return int(2 ** (len(self.level_filters) - 1))
 
+    @model_validator(mode="after")
+    def _fitting(self) -> UnetParameters:
+        levels = len(self.level_filters)
+        if self.tile_size % self.stride:
+            raise ValueError(
+                f"tile_size: {self.tile_size} px is no multiple of {self.stride}, the stride of "
+                f"{levels} levels; choose another size or fewer levels"
+            )
+        if isinstance(self.dropout, list) and len(self.dropout) != 2 * levels - 1:
+            raise ValueError(
+                f"dropout: {levels} levels need {2 * levels - 1} values, down and up "
+                f"(found {len(self.dropout)}); give one number or as many as that"
+            )
+        return self
+
 
 class FfnnParameters(Parameters):
     """The per-pixel network's; `tile_size` is the side of the patches whose pixels make up a batch."""
@@ -112,7 +127,10 @@ KINDS: dict[str, type[UnetParameters] | type[FfnnParameters]] = {
 def first_fault(error: ValidationError) -> str:
     """Put the first fault of a pydantic check into words: key, rule, what came."""
     fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"]) or "the file"
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "value_error":  # a rule on several keys, in our own words
+        return f"{key}: {fault['ctx']['error']}" if key else str(fault["ctx"]["error"])
+    key = key or "the file"
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key; check its spelling or remove it"
     return f"{key}: {fault['msg']} (found {fault['input']!r})"
@@ -127,7 +145,7 @@ def parse_parameters(values: dict[str, Any], place: str) -> AnyParameters:
         Naming `place`, the key, the rule and what came.
     """
     kind = values.get("network")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise GlacierError(f"{place}: network: must be one of {', '.join(KINDS)} (found {kind!r})")
     try:
         return KINDS[kind].model_validate(values)
