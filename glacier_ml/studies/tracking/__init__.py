@@ -1,0 +1,59 @@
+"""All that talks to MLflow: runs and what they hold, registered models. MLflow is imported inside functions.
+
+MLflow's own defaults are kept: `mlflow.db` in the working folder, artifacts under `mlruns/`; `mlflow ui`
+without arguments shows what was tracked.
+"""
+
+from glacier_ml.studies.tracking.registry import (
+    CHALLENGER,
+    CHAMPION,
+    load_classifier,
+    model_version,
+    move_alias,
+    register_model,
+)
+from glacier_ml.studies.tracking.runs import (
+    active_run_id,
+    environment_tags,
+    log_classifier,
+    log_dict,
+    log_epochs,
+    log_figure,
+    log_files,
+    log_metrics,
+    log_params,
+    log_text,
+    logged_dict,
+    run_classifier,
+    run_exists,
+    run_parameters,
+    runs_link,
+    set_tags,
+    start_run,
+)
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "active_run_id",
+    "environment_tags",
+    "load_classifier",
+    "log_classifier",
+    "log_dict",
+    "log_epochs",
+    "log_figure",
+    "log_files",
+    "log_metrics",
+    "log_params",
+    "log_text",
+    "logged_dict",
+    "model_version",
+    "move_alias",
+    "register_model",
+    "run_classifier",
+    "run_exists",
+    "run_parameters",
+    "runs_link",
+    "set_tags",
+    "start_run",
+]
