@@ -182,7 +182,7 @@ def open_catalog(data: str | Path | None = None) -> Catalog:
         return _open_file(path)
     if (path / CATALOG_NAME).is_file():
         return _open_file(path / CATALOG_NAME)
-    scenes = [path] if holds_scene(path) else _scenes_in(path)
+    scenes = _scenes_at(path)
     if not scenes:
         raise GlacierError(
             f"data: {path} is no catalog and no scene, and holds none; give a {CATALOG_NAME}, a folder with "
@@ -221,11 +221,13 @@ def _open_file(path: Path) -> Catalog:
     return Catalog(path, tuple(entries))
 
 
-def _scenes_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    return [path for path in inside if holds_scene(path)]
+def _scenes_at(path: Path) -> list[Path]:
+    """Scenes at a path: itself, or else its GeoTIFFs of several bands; and its subfolders."""
+    own = [path] if holds_scene(path) else []
+    inside = sorted(path.iterdir()) if path.is_dir() else []
+    return own + [
+        one for one in inside if (one.is_dir() or not own) and one.name[0] != "." and holds_scene(one)
+    ]
 
 
 def _bare_entries(scenes: list[Path]) -> tuple[CatalogEntry, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from datetime import date
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,14 @@ def _place(path: Path, item: Any, number: int) -> str:
 def _check_keys(item: dict[Any, Any], known: tuple[str, ...], where: str) -> None:
     for key in item:
         if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-            mend = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+            mend = _suggestion(str(key), known) or f"known are {', '.join(known)}"
             raise GlacierError(f"{where}: unknown key {key!r}; {mend}")
+
+
+def _suggestion(word: str, known: tuple[str, ...]) -> str | None:
+    likeness = [SequenceMatcher(None, word, one).ratio() for one in known]
+    best = max(likeness)
+    return f"did you mean {known[likeness.index(best)]!r}?" if best >= 0.6 else None
 
 
 def _entry(item: Any, where: str, path: Path) -> dict[str, Any]:
@@ -139,11 +144,8 @@ def _name(value: Any, where: str) -> str:
 
 def _role(value: Any, where: str) -> str:
     if value not in ROLES:
-        close = difflib.get_close_matches(str(value), ROLES, n=1, cutoff=0.5)
-        raise GlacierError(
-            f"{where}: {value!r} must be one of {', '.join(ROLES)}"
-            + (f"; did you mean {close[0]!r}?" if close else "")
-        )
+        mend = _suggestion(str(value), ROLES) or "choose one"
+        raise GlacierError(f"{where}: {value!r} must be one of {', '.join(ROLES)}; {mend}")
     return str(value)
 
 

@@ -47,7 +47,7 @@ def open_raster(path: Path, where: str) -> Iterator[Any]:
             with rasterio.open(path) as dataset:
                 yield dataset
     except RasterioError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error.__cause__ or error).split())
         raise GlacierError(f"{where}: {path} cannot be read ({reason}); replace the file") from error
 
 
@@ -90,7 +90,7 @@ def grid_difference(first: Grid, second: Grid) -> str | None:
     tolerance = 1e-3 * abs(first.transform.determinant) ** 0.5
     corners = [(0, 0), (first.shape[1], 0), (0, first.shape[0])]
     for corner in corners:
-        offset = np.subtract(first.transform * corner, second.transform * corner)
+        offset = np.subtract(first.transform @ corner, second.transform @ corner)
         if np.abs(offset).max() > tolerance:
             return f"transform {first.transform.to_gdal()} against {second.transform.to_gdal()}"
     return None
@@ -111,15 +111,11 @@ def write_raster(
     path : pathlib.Path
         Where to; folders on the way are made.
     values : ndarray
-        (rows, columns), of the type that the file shall have; booleans become 0 and 1.
-    grid : Grid
-        Where the pixels lie.
+        (rows, columns) of `grid`, of the type that the file shall have; booleans become 0 and 1.
     nodata : float, optional
         The value of pixels without data.
-    tags : mapping of str to str, optional
-        Metadata of the file.
-    band : str, optional
-        Name of the band.
+    tags, band : mapping of str to str and str, optional
+        Metadata of the file, name of the band.
 
     Raises
     ------
@@ -131,14 +127,13 @@ def write_raster(
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(partial, values, grid, nodata, tags or {}, band)
-        partial.replace(path)
+        try:
+            _write(partial, values, grid, nodata, tags or {}, band)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     except (OSError, RasterioError) as error:
-        raise GlacierError(
-            f"{path}: cannot be written ({error}); choose a folder you may write to"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise GlacierError(f"{path}: cannot be written ({error}); choose another folder") from error
     return path
 
 
