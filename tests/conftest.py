@@ -1,0 +1,74 @@
+"""Fixtures for all tests: the labelled Landsat scenes, where they are, and scene folders of tiny size."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from affine import Affine
+from rasterio.crs import CRS
+
+from glacier_ml.scenes.rasters import write_raster
+from glacier_ml.scenes.scene import Grid
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Reflectance of glacier and other ground, by band: bright and dark in the visible, low in swir1 on ice.
+TINY_REFLECTANCE = {
+    "blue": (0.55, 0.10),
+    "green": (0.52, 0.11),
+    "red": (0.50, 0.12),
+    "nir": (0.42, 0.22),
+    "swir1": (0.05, 0.25),
+}
+
+
+@pytest.fixture(scope="session")
+def real_scenes():
+    """Folder of the Landsat scenes: $GLACIER_ML_REAL_DATA, else shared/scenes near the checkout."""
+    named = os.environ.get("GLACIER_ML_REAL_DATA")
+    roots = [Path(named)] if named else [ROOT.parent / "shared", ROOT / "shared"]
+    for folder in [folder for root in roots for folder in (root, root / "scenes")]:
+        if (folder / "catalog.yaml").is_file():
+            return folder
+    pytest.skip(f"no catalog.yaml of the Landsat scenes below {' or '.join(map(str, roots))}")
+
+
+@pytest.fixture
+def tiny_grid():
+    """Factory of grids, 24 rows and 32 columns of 30 m in UTM 6 north unless told otherwise."""
+
+    def make(shape=(24, 32), epsg=32606, west=480_000.0, north=6_780_000.0, cell=30.0):
+        return Grid(CRS.from_epsg(epsg), Affine(cell, 0, west, 0, -cell, north), shape)
+
+    return make
+
+
+@pytest.fixture
+def tiny_scene_folder(tmp_path, tiny_grid):
+    """Factory of scene folders: `tiny_scene_folder(name, ...)` -> path of a folder under tmp_path.
+
+    The upper left quarter is glacier. `outlines` writes outlines.tif; `nodata_columns` columns at the right
+    edge are NaN in every band; `replace` gives a band other values (rows, columns); `drop` leaves bands
+    out; the other keywords are tiny_grid's.
+    """
+
+    def write(
+        name="tiny", *, outlines=True, nodata_columns=0, replace=None, drop=(), seed=0, tags=None, **where
+    ):
+        grid = tiny_grid(**where)
+        row, column = np.indices(grid.shape)
+        glacier = (row < grid.shape[0] // 2) & (column < grid.shape[1] // 2)
+        noise = np.random.default_rng(seed)
+        folder = tmp_path / name
+        for band, (ice, ground) in TINY_REFLECTANCE.items():
+            values = np.where(glacier, ice, ground) + noise.normal(0, 0.01, grid.shape)
+            values[:, grid.shape[1] - nodata_columns :] = np.nan
+            values = (replace or {}).get(band, values.astype(np.float32))
+            if band not in drop:
+                write_raster(folder / f"{band}.tif", values, grid, tags=tags)
+        if outlines:
+            write_raster(folder / "outlines.tif", glacier, grid)
+        return folder
+
+    return write

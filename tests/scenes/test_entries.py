@@ -1,0 +1,107 @@
+"""The catalog's file: every slip is told with file, entry, key and mend."""
+
+import re
+
+import pytest
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.entries import read_entries
+
+LINE = "{name: a, path: a, place: p, region: r, role: train}"
+
+
+@pytest.fixture
+def entries(tmp_path):
+    """Entries of a catalog with this text; the folder `a` lies beside it."""
+    (tmp_path / "a").mkdir()
+
+    def read(text):
+        (tmp_path / "catalog.yaml").write_text(text)
+        return read_entries(tmp_path / "catalog.yaml")
+
+    return read
+
+
+def with_keys(keys):
+    return f"scenes:\n  - {LINE[:-1]}, {keys}}}\n"
+
+
+def test_a_date_may_be_a_day_or_a_month_quoted_or_not(entries):
+    for text, expected in [
+        ("2007-09-17", "2007-09-17"), ("'2007-09-17'", "2007-09-17"), ("2007-09", "2007-09")
+    ]:  # fmt: skip
+        (entry,) = entries(with_keys(f"date: {text}, date_bands: {{swir1: {text}}}"))
+        assert entry["date"] == expected
+        assert entry["date_bands"] == {"swir1": expected}
+
+
+def test_paths_are_relative_to_the_catalog(entries, tmp_path):
+    (entry,) = entries(f"scenes: [{LINE}]")
+    assert entry["path"] == tmp_path / "a"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "a catalog is a mapping with the key 'scenes'"),
+        ("scenes: []", "a catalog is a mapping with the key 'scenes'"),
+        ("scenes: {a: b}", "a catalog is a mapping with the key 'scenes'"),
+        ("scenes: [a: [", "cannot be read as YAML"),
+        ("scenes: [2007-13-45]", "cannot be read as YAML"),
+        (f"scenes: [{LINE}]\nroles: []", "unknown key 'roles'; known are scenes"),
+        (f"scenes: [{LINE}]\nscene: []", "unknown key 'scene'; did you mean 'scenes'?"),
+        ("scenes: [a]", "scene 1: must be a mapping of keys to values, not 'a'"),
+        (
+            "scenes: [{name: a, path: a}]",
+            "scene 'a': place, region, role missing; each scene needs name, path,",
+        ),
+        (with_keys("rolle: test"), "scene 'a': unknown key 'rolle'; did you mean 'role'?"),
+        (with_keys("cloud: 3"), "scene 'a': unknown key 'cloud'; known are name, path,"),
+        (with_keys("name: b"), "key 'name' is given twice"),
+        (f"scenes: [{LINE}, {LINE}]", "name: two scenes are called 'a'; rename one"),
+        (
+            f"scenes: [{LINE.replace('name: a', 'name: 2007')}]",
+            "scene 1: name: must be text, not 2007; write it",
+        ),
+        (
+            f"scenes: [{LINE.replace('name: a', 'name: a/b')}]",
+            "scene 'a/b': name: 'a/b' must be letters, digits",
+        ),
+        (
+            f"scenes: [{LINE.replace('path: a', 'path: b')}]",
+            "scene 'a': path: .*/b does not exist; paths are rel",
+        ),
+        (
+            f"scenes: [{LINE.replace('role: train', 'role: tests')}]",
+            "role: 'tests' must be .*; did you mean 'test'?",
+        ),
+        (f"scenes: [{LINE.replace('place: p', 'place: ')}]", "scene 'a': place: must be text, not nothing"),
+        (
+            f"scenes: [{LINE.replace('place: p', 'place: no')}]",
+            "scene 'a': place: must be text, not yes or no",
+        ),
+        (with_keys("outlines: b.gpkg"), "scene 'a': outlines: .*/b.gpkg does not exist"),
+        (with_keys("ground: [b]"), "scene 'a': ground: must be text, not a list"),
+        (with_keys("date: 2007"), "scene 'a': date: 2007 is no date; write YYYY-MM-DD or YYYY-MM"),
+        (with_keys("date: 2007-13"), "scene 'a': date: '2007-13' is no date"),
+        (with_keys("date: 2007-09-17 21:00:00"), "scene 'a': date: .* is no date"),
+        (with_keys("date_bands: 2007-09-17"), "scene 'a': date_bands: must map bands to dates, not a date"),
+        (
+            with_keys("date_bands: {swir: 2007-09-17}"),
+            "date_bands: unknown key 'swir'; did you mean 'swir1'?",
+        ),
+        (with_keys("date_bands: {swir1: soon}"), "scene 'a': date_bands: swir1: 'soon' is no date"),
+        (with_keys("sensor: MSI"), "scene 'a': sensor: sensor 'MSI' is not known"),
+    ],
+)
+def test_a_slip_is_told_with_file_entry_and_key(entries, text, message):
+    with pytest.raises(GlacierError, match=r"catalog\.yaml: .*" + message.replace("?", r"\?")) as raised:
+        entries(text)
+    assert not re.search(r"\n", str(raised.value))
+
+
+def test_unseen_scenes_have_no_outlines(entries, tmp_path):
+    (tmp_path / "a" / "drawn.gpkg").touch()
+    text = with_keys("outlines: drawn.gpkg").replace("role: train", "role: unseen")
+    with pytest.raises(GlacierError, match="outlines: role unseen has none; set role: test"):
+        entries(text)
