@@ -207,3 +207,17 @@ def test_pairs_come_with_intervals():
     assert pairs[["first", "second"]].values.tolist() == [["half", "all"]]
     assert pairs.loc[0, ["difference", "low", "high"]].tolist() == [0.5, 0.5, 0.5]
     assert bool(pairs.loc[0, "distinguishable"])
+
+
+@pytest.mark.real_data
+def test_columbia_2007_outline_handed_in_for_2009(real_scenes):
+    from glacier_ml.scenes.catalog import open_catalog
+
+    catalog = open_catalog(real_scenes)
+    held = [entry.load() for entry in catalog.of_role("test")]
+    earlier = earlier_outlines(catalog.of_role("train"), held)
+    assert list(earlier) == ["columbia-2009"]
+    table = compare([Drawn("nothing", np.zeros(held[0].scene.shape))], held, earlier).set_index("classifier")
+    assert table.loc[EARLIER, "accuracy"] == pytest.approx(0.954, abs=0.002)
+    assert table.loc[EARLIER, "iou"] == pytest.approx(0.768, abs=0.002)
+    assert table.loc["nothing", "accuracy"] == pytest.approx(0.847, abs=0.002)  # all background
