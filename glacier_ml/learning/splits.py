@@ -188,7 +188,15 @@ def make_split(scenes: Sequence[LabelledScene], rule: SplitRule) -> Split:
     else:
         draw = _split_randomly if rule.protocol == "random" else _split_by_block
         parts = {scene.scene.name: draw(scene, rule) for scene in scenes}
-    return Split(rule, parts)
+    split = Split(rule, parts)
+    labels = np.concatenate([_mask(scene)[split.training(scene.scene.name)] for scene in scenes])
+    if labels.all() or not labels.any():
+        left = "training pixels of one class only" if labels.size else "no training pixel"
+        raise GlacierError(
+            f"split: the gap of {rule.gap} px around blocks of {rule.block} px leaves {left}; "
+            "set a smaller gap or add scenes"
+        )
+    return split
 
 
 def _check_both_classes(scene: LabelledScene, rule: SplitRule) -> None:
