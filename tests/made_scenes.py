@@ -72,3 +72,8 @@ def with_bands(labelled, change):
         labelled.ground,
         labelled.entry,
     )
+
+
+def filled(labelled, value):
+    """The same scene with every band at one value: no data stays."""
+    return with_bands(labelled, lambda values: values * 0 + value)
