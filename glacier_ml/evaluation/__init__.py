@@ -1,1 +1,1 @@
-"""How good is a map?"""
+"""Evaluation: how good a map is."""

@@ -233,16 +233,11 @@ def bootstrap_difference(
     Parameters
     ----------
     truth, first, second : ndarray of bool, or a list of them
-        True mask and the two maps, of one scene or of several.
+        True mask and the two maps, of one scene or of several (then of the mean of their IoUs).
     blocks : ndarray of int, or a list of them
-        Block of each pixel, from 1; pixels of block 0 do not count.
+        Block of each pixel, from 1, resampled within its scene; pixels of block 0 do not count.
     repeats, seed : int
         Number of resamples and their seed.
-
-    Returns
-    -------
-    Interval
-        Of one scene's IoU, or of the mean over scenes; blocks are resampled within each scene.
 
     Examples
     --------
@@ -250,22 +245,25 @@ def bootstrap_difference(
     >>> bootstrap_difference(truth, ~truth, truth, spatial_blocks((4, 4), 2))
     Interval(difference=1.0, low=1.0, high=1.0)
     """
-    scenes = list(zip(*map(_listed, (truth, first, second, blocks)), strict=True))
     random = np.random.default_rng(seed)
-    observed, resampled, few = [], [], False
-    for true, one, other, numbers in scenes:
-        counts = np.stack([_block_counts(true, mapped, numbers) for mapped in (one, other)])
-        total = counts.shape[1]
-        few |= total < 2
-        weights = random.multinomial(total, np.full(total, 1 / total), size=repeats) if total else None
-        observed.append(_ious(counts.sum(axis=1)))
-        resampled.append(np.full((2, repeats), np.nan) if weights is None else _ious(weights @ counts))
-    difference = _mean_difference(np.array(observed)[..., None])[0]
-    draws = _mean_difference(np.array(resampled))
-    if few or np.isnan(draws).all():
-        return Interval(float(difference), float("nan"), float("nan"))
+    counts = [
+        np.stack([_block_counts(true, mapped, numbers) for mapped in (one, other)])  # (2, blocks, 2)
+        for true, one, other, numbers in zip(*map(_listed, (truth, first, second, blocks)), strict=True)
+    ]
+    difference = float(_mean_difference(np.array([_ious(one.sum(axis=1)) for one in counts])[..., None])[0])
+    if min(one.shape[1] for one in counts) < 2:
+        return Interval(difference, float("nan"), float("nan"))
+    draws = _mean_difference(np.array([_ious(_resampled(one, repeats, random)) for one in counts]))
+    if np.isnan(draws).all():
+        return Interval(difference, float("nan"), float("nan"))
     low, high = np.nanpercentile(draws, [2.5, 97.5])
-    return Interval(float(difference), float(low), float(high))
+    return Interval(difference, float(low), float(high))
+
+
+def _resampled(counts: NDArray[np.int64], repeats: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """(maps, blocks, 2) -> (maps, repeats, 2): as many blocks drawn with replacement, alike for all maps."""
+    blocks = counts.shape[1]
+    return random.multinomial(blocks, np.full(blocks, 1 / blocks), size=repeats) @ counts
 
 
 def _listed(arrays: object) -> list[NDArray]:

@@ -155,11 +155,10 @@ def validation_panel(
     counted = shown & scene.valid & np.isfinite(probability)
     mapped = probability >= threshold
     scored = confusion(mask, mapped, counted)
-    background = false_colour(scene)
     truth = np.where(mask[..., None], OUTCOMES["glacier, mapped"], OUTCOMES["not glacier, left out"])
     figure = _figure(*_panel_size(scene.shape, 4))
     images = {
-        "false colour (SWIR1, NIR, red)": _faded(background, shown),
+        "false colour (SWIR1, NIR, red)": _faded(false_colour(scene), shown),
         f"truth: glacier {_percent(mask, counted)}": _faded(truth, shown & scene.valid),
         f"probability, threshold {threshold:.2f}": probability,
         f"errors: IoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}": outcome_image(mask, mapped, counted),

@@ -61,16 +61,14 @@ def write_map(
     encoding: Encoding = "float32",
     picture: bool = True,
 ) -> MapFiles:
-    """Write a scene's map into a folder, files of the same scene being replaced.
+    """Write a scene's map into a folder, made where missing; files of the same scene are replaced.
 
     Parameters
     ----------
-    scene, probability, threshold
-        What was mapped; float32 (rows, columns), NaN without a value; glacier at or above.
-    output : path
-        Folder; made where it is missing.
+    scene, probability, threshold, output
+        What was mapped; float32 (rows, columns), NaN without a value; glacier at or above; the folder.
     tags : mapping, optional
-        Beside scene, digest, threshold and software in both rasters: model, run id ...
+        Of both rasters beside scene, digest, threshold and software: model, run id ...
     encoding : {'float32', 'uint8'}
         'uint8' stores percent (scale 0.01, 255 without data): a quarter of the size.
     picture : bool
@@ -83,19 +81,26 @@ def write_map(
     """
     shown = _shown(scene, probability)
     glacier = shown & (probability >= threshold)
-    area = area_km2(glacier, scene.grid)
-    written = {**_tags(scene, threshold, area), **{key: str(value) for key, value in (tags or {}).items()}}
-    folder, stem = Path(output), file_stem(scene.name)
-    names = {part: f"{stem}_{part}" for part in ("probability.tif", "mask.tif", "preview.png")}
-    with staged(folder) as partial:
+    mask = np.where(shown, glacier, NO_DATA).astype(np.uint8)
+    files = _files(Path(output), scene.name, picture, area_km2(glacier, scene.grid))
+    written = _tags(scene, threshold, files.area_km2) | {
+        key: str(value) for key, value in (tags or {}).items()
+    }
+    with staged(Path(output)) as partial:
         values, layer = _encoded(probability, shown, encoding)
-        _write_cog(partial / names["probability.tif"], values, scene.grid, layer, written)
-        mask = np.where(shown, glacier, NO_DATA).astype(np.uint8)
-        _write_cog(partial / names["mask.tif"], mask, scene.grid, _MASK, written)
-        if picture:
-            preview(scene, probability, threshold).savefig(partial / names["preview.png"])
-    drawn = folder / names["preview.png"] if picture else None
-    return MapFiles(folder / names["probability.tif"], folder / names["mask.tif"], drawn, area)
+        _write_cog(partial / files.probability.name, values, scene.grid, layer, written)
+        _write_cog(partial / files.mask.name, mask, scene.grid, _MASK, written)
+        if files.preview:
+            preview(scene, probability, threshold).savefig(partial / files.preview.name)
+    return files
+
+
+def _files(folder: Path, name: str, picture: bool, area: float) -> MapFiles:
+    stem = folder / file_stem(name)
+    probability, mask, drawn = (
+        Path(f"{stem}_{end}") for end in ("probability.tif", "mask.tif", "preview.png")
+    )
+    return MapFiles(probability, mask, drawn if picture else None, area)
 
 
 @contextmanager

@@ -32,9 +32,7 @@ def test_iou_by_threshold_worked_by_hand():
 
 
 @given(
-    st.lists(
-        st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=40
-    ),
+    st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=40),
     st.integers(0, 90),
 )
 def test_iou_by_threshold_is_that_of_the_thresholded_map(pixels, candidate):
