@@ -83,9 +83,7 @@ def write_map(
     glacier = shown & (probability >= threshold)
     mask = np.where(shown, glacier, NO_DATA).astype(np.uint8)
     files = _files(Path(output), scene.name, picture, area_km2(glacier, scene.grid))
-    written = _tags(scene, threshold, files.area_km2) | {
-        key: str(value) for key, value in (tags or {}).items()
-    }
+    written = _tags(scene, threshold, files.area_km2, tags or {})
     with staged(Path(output)) as partial:
         values, layer = _encoded(probability, shown, encoding)
         _write_cog(partial / files.probability.name, values, scene.grid, layer, written)
@@ -148,7 +146,7 @@ def _shown(scene: Scene, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
     return scene.valid & np.isfinite(probability)
 
 
-def _tags(scene: Scene, threshold: float, area: float) -> dict[str, str]:
+def _tags(scene: Scene, threshold: float, area: float, given: Mapping[str, Any]) -> dict[str, str]:
     try:
         software = f"glacier_ml {version('glacier_ml')}"
     except PackageNotFoundError:  # run from a packaged model or a source tree
@@ -161,8 +159,9 @@ def _tags(scene: Scene, threshold: float, area: float) -> dict[str, str]:
         "threshold": f"{threshold:g}",
         "glacier_area_km2": f"{area:.4f}",
     }
-    date = scene.provenance.get("date")
-    return {**tags, "scene_date": str(date)} if date else tags
+    if date := scene.provenance.get("date"):
+        tags["scene_date"] = str(date)
+    return {**tags, **{key: str(value) for key, value in given.items()}}
 
 
 @dataclass(frozen=True)
