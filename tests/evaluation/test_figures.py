@@ -151,7 +151,7 @@ def test_preview_names_scene_date_and_share(scene, mask, tmp_path):
     assert "made, 2009-09-06" in said and "33.3 % glacier" in said
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (20, 20)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (20, 20), (20, 4)])  # the last has no data
 @pytest.mark.parametrize("level", [0.0, 1.0])
 def test_preview_of_tiny_and_one_class_scenes_is_drawn(shape, level, tmp_path):
     probability = np.full(shape, level, dtype=np.float32)
