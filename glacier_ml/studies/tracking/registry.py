@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,20 +58,29 @@ def register_model(
 
     active_run_id()  # MLflow would open a nameless run
     bands = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))["bands"]
-    logged = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(PACKAGE / "studies/tracking/packaged_model.py"),
-        artifacts={"classifier": str(folder)},
-        code_paths=[str(PACKAGE)],
-        pip_requirements=requirements(),
-        signature=tensor_signature(len(bands)),
-    )
+    logged = _log_model(folder, len(bands))
     log_metrics(metrics, model=logged.model_id)
     plain = {"bands": " ".join(bands), **{key: str(value) for key, value in tags.items()}}
     version = mlflow.register_model(logged.model_uri, name, tags=plain).version
     client().update_model_version(name, str(version), description)
     move_alias(name, CHALLENGER, str(version))
     return str(version)
+
+
+def _log_model(folder: Path, bands: int) -> Any:
+    import mlflow
+
+    with warnings.catch_warnings():
+        # The stated signature says more than an example, whose rows and columns would look like a rule.
+        warnings.filterwarnings("ignore", message=".*input example was not provided")
+        return mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(PACKAGE / "studies/tracking/packaged_model.py"),
+            artifacts={"classifier": str(folder)},
+            code_paths=[str(PACKAGE)],
+            pip_requirements=requirements(),
+            signature=tensor_signature(bands),
+        )
 
 
 def requirements() -> list[str]:
@@ -82,13 +92,16 @@ def requirements() -> list[str]:
 
 
 def tensor_signature(bands: int) -> Any:
-    """Signature (n, rows, columns, bands) -> (n, rows, columns), rows and columns free."""
+    """Signature (n, rows, columns, bands) -> (n, rows, columns), rows and columns free.
+
+    Unnamed, since mlflow hands named tensors on as a mapping.
+    """
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    reflectance = TensorSpec(np.dtype(np.float32), (-1, -1, -1, bands), "reflectance")
-    probability = TensorSpec(np.dtype(np.float32), (-1, -1, -1), "probability")
+    reflectance = TensorSpec(np.dtype(np.float32), (-1, -1, -1, bands))
+    probability = TensorSpec(np.dtype(np.float32), (-1, -1, -1))
     return ModelSignature(Schema([reflectance]), Schema([probability]))
 
 
