@@ -78,6 +78,30 @@ def _implicit(field: Field, face: Field, transposed: bool) -> Field:
     return solved.T if transposed else solved
 
 
+def calve(bed: Field, ice: Field, firmness: Field | float) -> Field:
+    """Break off the ice that stands in water too deep for it, as far as the open sea reaches.
+
+    Parameters
+    ----------
+    bed, ice : ndarray
+        Height of the ground above the sea and thickness of the ice in metres, (rows, columns).
+    firmness : float or ndarray
+        Largest ratio of water depth to ice thickness that stands; about 0.9 is ice that floats.
+
+    Examples
+    --------
+    Ice 100 m thick stands in 50 m of water, not in 95 m; behind it, a deep basin stays filled:
+
+    >>> bed = np.array([[-200.0, -95.0, -50.0, -300.0]])
+    >>> calve(bed, np.array([[0.0, 100.0, 100.0, 200.0]]), 0.9).tolist()
+    [[0.0, 0.0, 100.0, 200.0]]
+    """
+    afloat = (bed < 0) & (-bed > firmness * ice)
+    labels, _ = ndimage.label(afloat)
+    open_sea = np.unique(labels[afloat & (ice < 1.0)])
+    return np.where(afloat & np.isin(labels, open_sea), 0.0, ice)
+
+
 def glacier_mask(ice: Field, least_thickness: float, least_cells: int) -> NDArray[np.bool_]:
     """Where the ice is a glacier: thick enough, without specks and with holes only of some size.
 

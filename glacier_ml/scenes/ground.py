@@ -94,15 +94,15 @@ def _vegetation(rng: np.random.Generator, region: Region, land: Land) -> Field:
 
 def _snow(rng: np.random.Generator, region: Region, land: Land) -> Field:
     """Share of snow, on glaciers or not: fresh above the tree line, or last winter's in hollows high up."""
-    noise = fractal_field(rng, land.bed.shape, 2.4, 40.0)
+    noise = fractal_field(rng, land.bed.shape, 2.8, 40.0)
     steep = _steepness(land.surface)
     if region.winter:
         line = 0.45 * land.snow_line + 60.0 * noise
         return _ramp(land.surface - line, -50.0, 80.0) * (1.0 - _ramp(steep + 0.1 * noise, 1.1, 1.5))
     hollow = ndimage.gaussian_filter(land.bed, 12.0) - land.bed
     north = np.gradient(ndimage.gaussian_filter(land.bed, 2.0), CELL)[0]
-    height = (land.surface - land.snow_line) / 250.0
-    score = height + 0.7 * noise + hollow / 60.0 + north - 1.2 * _ramp(steep, 0.8, 1.3)
+    height = (land.surface - land.snow_line) / 160.0
+    score = height + 1.6 + 0.7 * noise + hollow / 60.0 + north - 1.2 * _ramp(steep, 0.8, 1.3)
     return _ramp(score, 0.2, 0.6) * ~land.water
 
 
@@ -127,7 +127,7 @@ def _cover_glaciers(
 ) -> None:
     """Lay ice, snow above the firn line and moraines drawn out along the flow on the glaciers."""
     noise = fractal_field(rng, land.bed.shape, 3.0, 60.0)
-    line = land.snow_line + 40.0 * noise - (350.0 if region.winter else -60.0)
+    line = land.snow_line + 40.0 * noise - (500.0 if region.winter else -60.0)
     snow = _ramp(land.surface - line, -40.0, 60.0)
     debris = _debris(rng, land) * (1.0 - snow)
     for surface, share in (("ice", 1.0), ("snow", snow), ("rock", debris)):

@@ -22,10 +22,10 @@ NOISE_DN = 0.8  # typical value, chosen here
 # Reflectances at the ground by band, as in BANDS: typical values, chosen here so that the made scenes'
 # quantiles come near those of real ones (docs/made_scenes.md).
 REFLECTANCE = {
-    "rock": (0.085, 0.105, 0.120, 0.150, 0.180, 0.150),
-    "vegetation": (0.025, 0.055, 0.040, 0.300, 0.140, 0.060),
+    "rock": (0.075, 0.095, 0.110, 0.135, 0.155, 0.130),
+    "vegetation": (0.025, 0.050, 0.036, 0.250, 0.115, 0.050),
     "water": (0.030, 0.030, 0.015, 0.006, 0.001, 0.001),
-    "ice": (0.300, 0.290, 0.260, 0.195, 0.012, 0.010),
+    "ice": (0.265, 0.255, 0.235, 0.185, 0.011, 0.009),
     "snow": (0.740, 0.730, 0.690, 0.580, 0.050, 0.040),
     "winter snow": (0.960, 0.940, 0.900, 0.820, 0.085, 0.070),
 }

@@ -142,22 +142,23 @@ def erode(height: Field, outlet: NDArray[np.bool_], strength: float, uplift: Fie
 
 
 def carve_troughs(
-    height: Field, outlet: NDArray[np.bool_], least_area: float, width: float, deepening: float
+    height: Field, outlet: NDArray[np.bool_], least_area: float, width: float, fjord_area: float
 ) -> Field:
-    """Widen the large valleys to the parabolic cross-section that glaciers leave.
+    """Widen the large valleys to the parabolas that glaciers leave, and the largest below the sea.
 
     Parameters
     ----------
     height : ndarray
-        Relief in metres, (rows, columns).
+        Relief in metres above the sea, (rows, columns).
     outlet : ndarray of bool
         (rows, columns).
     least_area : float
         Cells that a valley must drain to be widened.
     width : float
         Half width in cells of a valley that drains `least_area`; it grows with area to the power 0.3.
-    deepening : float
-        Metres by which a valley's floor is lowered for each fourfold of its area.
+    fjord_area : float
+        Cells that a valley must drain to become a fjord, whose depth grows by 120 m with the square root of
+        each doubling of its area.
     """
     order, receiver = drainage(height, outlet)
     area = drained_area(order, receiver).reshape(height.shape)
@@ -168,7 +169,9 @@ def carve_troughs(
             break
         distance, (row, column) = ndimage.distance_transform_edt(~channel, return_indices=True)
         half_width = width * (area[row, column] / least_area) ** 0.3
-        floor = height[row, column] - deepening * order_of_valley
+        size = np.log2(np.maximum(area[row, column] / fjord_area, 1.0))
+        fjord = np.where(size > 0, -20.0 - 120.0 * np.sqrt(size), np.inf)
+        floor = np.minimum(height[row, column], fjord)
         parabola = floor + 350.0 * np.maximum(distance / half_width - 0.25, 0.0) ** 2
         carved = np.minimum(carved, parabola)
     return ndimage.gaussian_filter(carved, 0.7)

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from glacier_ml.scenes.glaciers import flow_sources, glacier_mask, grow_ice
+from glacier_ml.scenes.glaciers import calve, flow_sources, glacier_mask, grow_ice
 from glacier_ml.scenes.illumination import Sun
 from glacier_ml.scenes.relief import Field, carve_troughs, enlarge, erode, fractal_field, refine
 
 CELL = 30.0
 # Ice and rivers are modelled on cells of 4 x 4 pixels, the first rivers on 8 x 8.
 COARSE = 4
+MARGIN = (96, 128)
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class Region:
     sun : Sun
         Where the sun stands on the first date.
     sea_share : float
-        Share of the modelled land below sea level.
-    snow_line_quantile : float
-        The heights' quantile at which accumulation begins.
-    calving_depth : tuple of float
-        Range of the water depth in metres at which ice fronts stand.
+        Share of the modelled land below sea level before fjords are cut.
+    fjord_share : float
+        Share of the modelled land that a valley must drain to become a fjord.
+    glacier_share : tuple of float
+        Range of the share of a scene that is glacier, roughly.
+    firmness : tuple of float
+        Range of the ratio of water depth to ice thickness above which ice breaks off.
     melange_reach : tuple of float
         Range of the length in pixels of the melange before a tidewater front.
     winter : bool
@@ -51,8 +54,9 @@ class Region:
     month_day: str
     sun: Sun
     sea_share: float
-    snow_line_quantile: float
-    calving_depth: tuple[float, float]
+    fjord_share: float
+    glacier_share: tuple[float, float]
+    firmness: tuple[float, float]
     melange_reach: tuple[float, float]
     winter: bool
 
@@ -64,10 +68,11 @@ REGIONS = {
         north=6_780_000.0,
         month_day="09-17",
         sun=Sun(30.0, 162.0),
-        sea_share=0.20,
-        snow_line_quantile=0.83,
-        calving_depth=(30.0, 110.0),
-        melange_reach=(90.0, 260.0),
+        sea_share=0.05,
+        fjord_share=0.11,
+        glacier_share=(0.20, 0.34),
+        firmness=(0.45, 0.9),
+        melange_reach=(70.0, 190.0),
         winter=False,
     ),
     "patagonia": Region(
@@ -76,10 +81,11 @@ REGIONS = {
         north=4_620_000.0,
         month_day="09-20",
         sun=Sun(27.5, 48.0),
-        sea_share=0.12,
-        snow_line_quantile=0.72,
-        calving_depth=(30.0, 140.0),
-        melange_reach=(30.0, 110.0),
+        sea_share=0.04,
+        fjord_share=0.10,
+        glacier_share=(0.33, 0.46),
+        firmness=(0.45, 0.9),
+        melange_reach=(20.0, 75.0),
         winter=True,
     ),
 }
@@ -115,17 +121,20 @@ class Land:
         return replace(self, **{name: getattr(self, name)[window] for name in names})
 
 
-def make_land(rng: np.random.Generator, region: Region, size: tuple[int, int], retreat: float = 0.0) -> Land:
-    """Make a place of `size` (rows, columns), multiples of 8; `retreat` in metres raises the snow line."""
+def make_land(rng: np.random.Generator, region: Region, size: tuple[int, int], retreat: float) -> Land:
+    """Make a place: `size` (rows, columns) pixels of scene, multiples of 8, and `MARGIN` around them.
+
+    `retreat` in metres raises the snow line.
+    """
+    size = (size[0] + 2 * MARGIN[0], size[1] + 2 * MARGIN[1])
     coarse = (size[0] // COARSE, size[1] // COARSE)
-    bed, outlet = _coarse_relief(rng, region, coarse)
-    depth = rng.uniform(*region.calving_depth)
-    snow_line = float(np.quantile(bed[bed > 0], region.snow_line_quantile)) + retreat
-    ice = _coarse_ice(bed, snow_line)
-    front = depth + 25.0 * ndimage.gaussian_filter(rng.standard_normal(coarse), 2.0) * 4.0
-    ice = np.where(bed < -front, 0.0, ice)
+    bed = _coarse_relief(rng, region, coarse)
+    firmness = rng.uniform(*region.firmness)
+    snow_line = _snow_line(bed, firmness, rng.uniform(*region.glacier_share)) + retreat
+    ragged = firmness * (1.0 + 0.15 * fractal_field(rng, coarse, 3.0, 12.0))
+    ice = calve(bed, _coarse_ice(bed, snow_line), ragged)
     detail = fractal_field(rng, size, 2.6, 24.0)
-    return _fine_land(refine(bed, COARSE, detail, 14.0), bed, ice, snow_line)
+    return _fine_land(refine(bed, COARSE, detail, 18.0), bed, ice, snow_line)
 
 
 def _fine_land(fine_bed: Field, bed: Field, ice: Field, snow_line: float) -> Land:
@@ -147,18 +156,16 @@ def _doubled(position: Field) -> Field:
     return 2.0 * position.repeat(2, axis=0).repeat(2, axis=1)
 
 
-def _coarse_relief(
-    rng: np.random.Generator, region: Region, shape: tuple[int, int]
-) -> tuple[Field, NDArray[np.bool_]]:
-    """Heights above the sea in metres and the outlets of the rivers, on the coarse cells."""
+def _coarse_relief(rng: np.random.Generator, region: Region, shape: tuple[int, int]) -> Field:
+    """Heights above the sea in metres on the coarse cells."""
     half = (shape[0] // 2, shape[1] // 2)
     outlet = np.zeros(half, dtype=bool)
     first = (_icefield if region.winter else _ranges)(rng, half, outlet)
     bed = enlarge(first, 2) + 15.0 * fractal_field(rng, shape, 3.0, 20.0)
     outlet = np.kron(outlet, np.ones((2, 2), dtype=bool))
     bed = erode(bed, outlet, 0.15, np.full(shape, 8.0), 3)
-    bed = carve_troughs(bed, outlet, 150.0, 4.0, 45.0)
-    return bed - np.quantile(bed, region.sea_share), outlet
+    bed = bed - np.quantile(bed, region.sea_share)
+    return carve_troughs(bed, outlet, 150.0, 3.2, region.fjord_share * bed.size)
 
 
 def _inland(rng: np.random.Generator, shape: tuple[int, int], bearing: float) -> Field:
@@ -181,14 +188,31 @@ def _icefield(rng: np.random.Generator, shape: tuple[int, int], outlet: NDArray[
     """High plateau in the east whose western edge rivers have cut into."""
     outlet[:, 0] = True
     inland = _inland(rng, shape, 90.0)
-    plateau = 1100.0 / (1.0 + np.exp(14.0 * (0.55 - inland)))
-    start = 500.0 + 160.0 * fractal_field(rng, shape, 3.2, 40.0) + plateau
+    plateau = 900.0 / (1.0 + np.exp(14.0 * (0.55 - inland)))
+    ranges = 350.0 * np.exp(-4.0 * np.abs(fractal_field(rng, shape, 3.6, 30.0)))
+    start = 500.0 + 160.0 * fractal_field(rng, shape, 3.2, 40.0) + plateau + ranges
     uplift = np.clip(1.0 + 0.4 * fractal_field(rng, shape, 3.0, 30.0), 0.2, 2.0)
-    return erode(start, outlet, 0.10, 35.0 * uplift, 10)
+    return erode(start, outlet, 0.14, 40.0 * uplift, 12)
+
+
+def _snow_line(bed: Field, firmness: float, share: float) -> float:
+    """Height above which the glaciers must gain mass to cover a share of the scene, by bisection."""
+    shown = tuple(slice(margin // (2 * COARSE), -margin // (2 * COARSE)) for margin in MARGIN)
+    low, high = np.quantile(bed[bed > 0], [0.2, 1.0])
+    for _ in range(6):
+        line = (low + high) / 2
+        ice = calve(bed[::2, ::2], _rough_ice(bed, line), firmness)[shown]
+        low, high = (line, high) if (ice > 12.0).mean() > share else (low, line)
+    return float((low + high) / 2)
+
+
+def _rough_ice(bed: Field, snow_line: float) -> Field:
+    """Thickness in metres after 500 years on cells twice as large."""
+    rough = bed[::2, ::2]
+    return grow_ice(rough, np.zeros_like(rough), 2 * COARSE * CELL, snow_line, 500.0, 2.5)
 
 
 def _coarse_ice(bed: Field, snow_line: float) -> Field:
     """Ice thickness in metres after 600 years, the first 500 on cells twice as large."""
-    rough = grow_ice(bed[::2, ::2], np.zeros_like(bed[::2, ::2]), 2 * COARSE * CELL, snow_line, 500.0, 2.5)
-    start = np.maximum(enlarge(rough, 2), 0.0)
+    start = np.maximum(enlarge(_rough_ice(bed, snow_line), 2), 0.0)
     return grow_ice(bed, start, COARSE * CELL, snow_line, 100.0, 1.0)
