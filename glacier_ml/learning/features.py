@@ -45,8 +45,7 @@ def ratio(numerator: Array, denominator: Array) -> Array:
     >>> ratio(np.float32(0.1), np.float32(0.4)).round(3)
     np.float32(0.25)
     """
-    quotient: Array = np.maximum(numerator, FLOOR) / np.maximum(denominator, FLOOR)
-    return quotient
+    return np.divide(np.maximum(numerator, FLOOR), np.maximum(denominator, FLOOR), dtype=np.float32)
 
 
 def log_ratio(numerator: Array, denominator: Array) -> Array:

@@ -91,10 +91,7 @@ def fit(
     initial : NetworkClassifier, optional
         Its network is trained further, normalisation included, instead of a new one.
 
-    Raises
-    ------
-    TrainingFailed
-        Where the loss is not finite, or a single tile does not fit into memory.
+    Raises `TrainingFailed` where the loss is not finite, or a tile does not fit into memory.
     """
     samples = collect_samples(scenes, split, parameters, seed)
     fitted = Fitted(

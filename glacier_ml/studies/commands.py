@@ -1,0 +1,171 @@
+"""What each command does, as one tracked run; the command line only parses and prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.learning.parameters import parse_parameters
+from glacier_ml.products.batch import area_table, map_scenes
+from glacier_ml.scenes.catalog import open_catalog
+from glacier_ml.studies import tracking
+from glacier_ml.studies.contest import Contest, compare_champions, table_text, verdict
+from glacier_ml.studies.data import TrainingData, load_training_data
+from glacier_ml.studies.experiment import Experiment, read_experiment
+from glacier_ml.studies.promotion import promote
+from glacier_ml.studies.registration import (
+    CHAMPION,
+    model_name,
+    prepare_candidate,
+    register,
+    register_best,
+    tell_epochs,
+)
+from glacier_ml.studies.trial import run_trial
+from glacier_ml.studies.tuning import OBJECTIVE, StudyResult, memory_limit, study_figures, study_name, tune
+from glacier_ml.studies.validation import cross_validate
+
+DEFAULT_EXPERIMENTS = {"ffnn": "experiments/ffnn.yaml", "unet": "experiments/unet.yaml"}
+
+
+def run_study(network: str, experiment_path: str, data: str | None, **options: Any) -> StudyResult:
+    """Tune one network, register the best, log the study's plots; prints the best and where to look."""
+    experiment = read_experiment(experiment_path, network)
+    training = load_training_data(data, experiment.split_rule)
+    name = study_name(experiment, training, options["seed"])
+    with tracking.start_run(name, "study", parent=options.pop("parent", None)) as run_id:
+        _log_inputs(experiment, training)
+        result = tune(experiment, training, **options)
+        version = register_best(experiment, training, result, options["seed"])
+        _log_result(result, options.get("storage"))
+        tracking.log_metrics({"best/iou": result.value, "trials": sum(result.states.values())})
+        print(_summary(network, result, version))
+        print(f"compare the trials: {tracking.runs_link(run_id, 'best/iou')}")
+    return result
+
+
+def _log_inputs(experiment: Experiment, training: TrainingData) -> None:
+    tracking.set_tags(
+        {
+            "dataset": training.digest[:12],
+            "split": training.split.digest[:12],
+            "experiment_file": experiment.digest[:12],
+            "network": experiment.network,
+            **tracking.environment_tags(),
+        }
+    )
+    tracking.log_dict(experiment.model_dump(mode="json"), "experiment.json")
+    tracking.log_dict(training.origin, "data.json")
+
+
+def _log_result(result: StudyResult, storage: str | None) -> None:
+    for name, figure in study_figures(result.name, storage).items():
+        tracking.log_figure(figure, f"study/{name}.html")
+    tracking.log_dict(result.best.model_dump(), "best_parameters.json")
+    tracking.set_tags({f"trials_{state}": count for state, count in result.states.items()})
+
+
+def _summary(network: str, result: StudyResult, version: str) -> str:
+    states = ", ".join(f"{count} {state}" for state, count in result.states.items())
+    return (
+        f"{result.name}: {states}; best is trial {result.number} with validation IoU {result.value:.3f}; "
+        f"registered as {model_name(network)} version {version}"
+    )
+
+
+def run_training(
+    experiment_path: str, data: str | None, run: str | None, init: str | None, register_it: bool, seed: int
+) -> None:
+    """Fit one set of parameters: the experiment's baseline, a run's, or a registered model's, further."""
+    experiment = read_experiment(experiment_path)
+    initial = tracking.load_classifier(init) if init else None
+    parameters = initial.parameters if initial else experiment.baseline
+    if run:
+        values = tracking.logged_dict(run, "parameters.json")
+        parameters = parse_parameters(values, f"run {run}")
+    parameters = parameters.model_copy(update={"epochs": experiment.final_epochs})
+    training = load_training_data(data, experiment.split_rule)
+    with tracking.start_run(f"train-{parameters.network}", "train") as run_id:
+        _log_inputs(experiment, training)
+        fitted = run_trial(
+            parameters,
+            training,
+            seed=seed,
+            memory_limit=memory_limit(experiment.memory_limit),
+            on_epoch=tell_epochs(parameters.epochs),
+            initial=initial,
+        )
+        source = f"fine-tuned from {init}" if init else f"run {run}" if run else "baseline"
+        candidate = prepare_candidate(fitted.classifier, training, run_id, source, initial)
+        tracking.log_metrics(candidate.metrics)
+        tracking.log_classifier(candidate.classifier)
+        print(f"run {run_id}: validation IoU {fitted.best[OBJECTIVE]:.3f}, scored {candidate.iou:.3f}")
+        if register_it:
+            name, version = model_name(parameters.network), register(candidate, parameters.network, training)
+            print(f"registered as {name} version {version}; promote it with 'promote'")
+
+
+def run_promotion(model: str, force: bool, data: str | None = None, parent: str | None = None) -> None:
+    """Let challengers become champions where they are better; prints each verdict."""
+    with tracking.start_run("promote", "promote", parent=parent):
+        for one in promote(model, force, data):
+            print(one)
+
+
+def run_comparison(data: str | None, output: str, parent: str | None = None) -> Contest:
+    """Compare champions and baselines on the held-out scenes; prints table and verdict."""
+    with tracking.start_run("compare", "compare", parent=parent):
+        contest = compare_champions(data, output)
+        words = verdict(contest)
+        tracking.set_tags({"verdict": words})
+        print(table_text(contest.table))
+        print(words)
+        print(f"tables and maps: {Path(output).resolve()}")
+    return contest
+
+
+def run_prediction(
+    data: str | None, model: str, output: str, roles: tuple[str, ...] = (), parent: str | None = None
+) -> None:
+    """Map the scenes of `data` with a registered model; prints the areas."""
+    catalog = open_catalog(data)
+    entries = catalog.of_role(*roles) if roles else catalog.entries
+    classifier = tracking.load_classifier(model)
+    tags = {"model": model, "run_id": str(classifier.origin.get("run_id", ""))}
+    with tracking.start_run("predict", "predict", parent=parent):
+        written = map_scenes(classifier, entries, output, tags)
+        table = area_table(written)
+        tracking.log_metrics({f"area_km2/{row.scene}": row.area_km2 for row in table.itertuples()})
+        for files in written.values():
+            if files.preview:
+                tracking.log_files(files.preview, "previews")
+        print(table.to_string(index=False))
+        print(f"maps: {Path(output).resolve()}")
+
+
+def run_cross_validation(experiment_path: str, data: str | None, seeds: int, protocol: str) -> None:
+    """Cross-validate an experiment's fixed parameters; prints every fold as a single point."""
+    experiment = read_experiment(experiment_path)
+    with tracking.start_run(f"cross-validate-{protocol}", "cross_validate"):
+        table = cross_validate(experiment, data, seeds, protocol)
+        tracking.log_text(table.to_csv(index=False), "folds.csv")
+        tracking.log_metrics({"test/iou": float(table.iou.mean())})
+        print(table_text(table))
+        leaky = " (leaky: neighbours of every pixel were trained on)" if protocol == "random" else ""
+        print(f"mean IoU over {len(table)} single points: {table.iou.mean():.3f}{leaky}")
+
+
+def run_everything(data: str | None, trials: int | None, seed: int) -> None:
+    """Tune both networks, promote, compare on the held-out scenes and map them, in one go."""
+    if trials is not None and trials < 1:
+        raise GlacierError(f"trials: must be at least 1 (found {trials})")
+    with tracking.start_run("main", "main") as parent:
+        for network, path in DEFAULT_EXPERIMENTS.items():
+            print(f"tuning {network} ...", file=sys.stderr)
+            run_study(network, path, data, trials=trials, seed=seed, parent=parent)
+        run_promotion("both", False, data, parent)
+        run_comparison(data, "comparison", parent)
+        champion = f"models:/{model_name('unet')}@{CHAMPION}"
+        run_prediction(data, champion, "maps", ("test", "unseen"), parent)

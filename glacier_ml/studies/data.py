@@ -1,0 +1,64 @@
+"""What a study works on: the training scenes of a catalog, their split and the digests that name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.learning.splits import Split, SplitRule, make_split
+from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Labelled scenes, ready to train on.
+
+    Attributes
+    ----------
+    catalog : Catalog
+        Where the scenes come from.
+    scenes : tuple of LabelledScene
+        Those of role train.
+    split : Split
+        Which of their pixels train and which validate.
+    digest : str
+        SHA-256 of the scenes' pixels and labels.
+    """
+
+    catalog: Catalog
+    scenes: tuple[LabelledScene, ...]
+    split: Split
+    digest: str
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """JSON form of where a model trained on this comes from; travels with the model."""
+        return {
+            "data": str(self.catalog.source.resolve()),
+            "dataset_digest": self.digest,
+            "scenes": [scene.entry.name for scene in self.scenes],
+        }
+
+
+def load_training_data(data: str | Path | None, rule: SplitRule) -> TrainingData:
+    """Load the training scenes of `data` and split them.
+
+    Raises
+    ------
+    GlacierError
+        Where no scene trains, a scene cannot be read, or no split meets the rule.
+    """
+    catalog = open_catalog(data)
+    scenes = load_scenes(catalog, "train")
+    if not scenes:
+        raise GlacierError(
+            f"{catalog.source}: no scene has the role train; give one outlines and role: train"
+        )
+    return TrainingData(catalog, scenes, make_split(scenes, rule), dataset_digest(scenes))
+
+
+def load_scenes(catalog: Catalog, *roles: str) -> tuple[LabelledScene, ...]:
+    """Load the scenes of the roles."""
+    return tuple(entry.load() for entry in catalog.of_role(*roles))

@@ -1,0 +1,148 @@
+"""From a study's best parameters to a registered model: refit, calibrate, choose, describe, register."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from glacier_ml.evaluation.yardstick import calibrate, measure
+from glacier_ml.learning.classifier import NetworkClassifier
+from glacier_ml.learning.training import Metrics, TrainingFailed
+from glacier_ml.studies import tracking
+from glacier_ml.studies.data import TrainingData
+from glacier_ml.studies.experiment import Experiment
+from glacier_ml.studies.trial import run_trial
+from glacier_ml.studies.tuning import StudyResult, memory_limit
+
+CHALLENGER, CHAMPION = "challenger", "champion"
+
+
+def model_name(network: str) -> str:
+    """Name in the registry.
+
+    >>> model_name("unet")
+    'glacier-unet'
+    """
+    return f"glacier-{network}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained, calibrated network and its scores on the scoring half of the validation blocks."""
+
+    classifier: NetworkClassifier
+    metrics: Metrics
+    run_id: str
+    source: str
+
+    @property
+    def iou(self) -> float:
+        """Mean over scenes of the glacier IoU."""
+        return self.metrics["score/iou"]
+
+
+def prepare_candidate(
+    classifier: NetworkClassifier,
+    data: TrainingData,
+    run_id: str,
+    source: str,
+    initial: NetworkClassifier | None = None,
+) -> Candidate:
+    """Fit threshold and temperature on one half of the validation blocks, score on the other.
+
+    The classifier's origin then names the splits of all data that it or the model it continues trained on.
+    """
+    calibrated = calibrate(classifier, data.scenes, data.split)
+    metrics = measure(calibrated, data.scenes, data.split.scoring, "score/")
+    splits = [data.split.describe()] + (initial.origin["splits"] if initial else [])
+    told = {"splits": splits, "metrics": metrics, "run_id": run_id, "source": source}
+    origin = {**data.origin, **calibrated.origin, **told}
+    return Candidate(replace(calibrated, origin=origin), metrics, run_id, source)
+
+
+def refit(experiment: Experiment, data: TrainingData, result: StudyResult, seed: int) -> Candidate | None:
+    """Train the best parameters with the full budget, as a nested run; None where that fails."""
+    parameters = result.best.model_copy(update={"epochs": experiment.final_epochs})
+    with tracking.start_run("refit", "refit", parent=tracking.active_run_id()) as run_id:
+        try:
+            limit = memory_limit(experiment.memory_limit)
+            fitted = run_trial(
+                parameters, data, seed=seed, memory_limit=limit, on_epoch=tell_epochs(parameters.epochs)
+            )
+        except TrainingFailed as error:
+            tracking.set_tags({"state": "failed", "reason": str(error)})
+            return None
+        tracking.set_tags({"state": "complete"})
+        candidate = prepare_candidate(fitted.classifier, data, run_id, "refit")
+        tracking.log_metrics(candidate.metrics)
+    return candidate
+
+
+def tell_epochs(epochs: int) -> Any:
+    """A listener for `run_trial` that draws a progress bar with the time left."""
+    from tqdm import tqdm
+
+    bar = tqdm(total=epochs, desc="training", unit="epoch")
+
+    def on_epoch(epoch: int, metrics: Metrics) -> None:
+        bar.update(1)
+        bar.set_postfix_str(f"IoU {metrics['val/iou']:.3f}")
+        if epoch + 1 == epochs:
+            bar.close()
+
+    return on_epoch
+
+
+def register_best(experiment: Experiment, data: TrainingData, result: StudyResult, seed: int) -> str:
+    """Refit a study's best parameters and register the better of refit and trial as challenger.
+
+    Returns
+    -------
+    str
+        Version in the registry.
+    """
+    candidates = [refit(experiment, data, result, seed)]
+    trial = tracking.run_classifier(result.run_id)
+    if trial is not None:
+        candidates.append(prepare_candidate(trial, data, result.run_id, f"trial {result.number}"))
+    best = max((one for one in candidates if one is not None), key=lambda one: one.iou)
+    return register(best, experiment.network, data)
+
+
+def register(candidate: Candidate, network: str, data: TrainingData) -> str:
+    """Register a candidate as challenger; gives its version."""
+    with tempfile.TemporaryDirectory() as folder:
+        candidate.classifier.save(Path(folder) / "classifier")
+        return tracking.register_model(
+            Path(folder) / "classifier",
+            model_name(network),
+            metrics=candidate.metrics,
+            tags={"dataset": data.digest[:12], "split": data.split.digest[:12], "source": candidate.source},
+            description=model_card(candidate, network, data),
+        )
+
+
+def model_card(candidate: Candidate, network: str, data: TrainingData) -> str:
+    """What a reader of the registry should know, in Markdown."""
+    classifier = candidate.classifier
+    scores = ", ".join(
+        f"{name} {candidate.metrics['score/' + name]:.3f}" for name in ("iou", "f1", "precision", "recall")
+    )
+    uri = f"models:/{model_name(network)}@{CHAMPION}"
+    return "\n".join(
+        [
+            f"Glacier probability from Landsat reflectance, {classifier.name} ({candidate.source}).",
+            "",
+            f"- Input: float32 (n, rows, columns, {len(classifier.bands)}) top-of-atmosphere reflectance, "
+            f"bands {', '.join(classifier.bands)}; NaN is no data. Output: (n, rows, columns) probability.",
+            f"- Glacier at or above {classifier.threshold:.2f}; temperature {classifier.temperature:.2f}.",
+            f"- Trained on {', '.join(data.origin['scenes'])}; split {data.split.rule.protocol}, "
+            f"dataset {data.digest[:12]}.",
+            f"- Validation blocks that neither training nor calibration saw: {scores} (means over scenes).",
+            "- Limits: validation blocks lie in the training scenes; another place, season or sensor may "
+            "fare far worse.",
+            f"- Load: `mlflow.pyfunc.load_model('{uri}').predict(array)`.",
+        ]
+    )

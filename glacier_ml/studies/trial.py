@@ -1,0 +1,100 @@
+"""One set of parameters, trained and tracked: a trial, a refit, a fold, or a network trained on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from glacier_ml.evaluation import figures
+from glacier_ml.evaluation.metrics import Confusion
+from glacier_ml.evaluation.yardstick import measure, score
+from glacier_ml.learning.classifier import NetworkClassifier
+from glacier_ml.learning.parameters import AnyParameters
+from glacier_ml.learning.training import Fitted, Metrics, fit
+from glacier_ml.studies import tracking
+from glacier_ml.studies.data import TrainingData
+
+
+def run_trial(
+    parameters: AnyParameters,
+    data: TrainingData,
+    *,
+    seed: int,
+    memory_limit: float | None = None,
+    on_epoch: Callable[[int, Metrics], None] | None = None,
+    initial: NetworkClassifier | None = None,
+) -> Fitted:
+    """Train inside the active run and log what there is to see of it.
+
+    Logged are the parameters first, and at the end - whatever it is - the metrics of every epoch; then the
+    best epoch's metrics, the learning curve, the validation maps and the confusion matrix.
+
+    Returns
+    -------
+    Fitted
+        With its origin noted in the classifier.
+    """
+    tracking.log_params(flat_parameters(parameters) | {"seed": seed})
+    tracking.log_dict(parameters.model_dump(), "parameters.json")
+    history: list[Metrics] = []
+
+    def note(epoch: int, metrics: Metrics) -> None:
+        history.append(metrics)
+        if on_epoch:
+            on_epoch(epoch, metrics)
+
+    def validate(classifier: NetworkClassifier) -> Metrics:
+        return measure(classifier, data.scenes, data.split.validation)
+
+    try:
+        fitted = fit(
+            parameters,
+            data.scenes,
+            data.split,
+            validate,
+            seed=seed,
+            memory_limit=memory_limit,
+            on_epoch=note,
+            initial=initial,
+        )
+    finally:
+        tracking.log_epochs(history)
+    _log_outcome(fitted, data)
+    return fitted
+
+
+def _log_outcome(fitted: Fitted, data: TrainingData) -> None:
+    best = {name.replace("val/", "best/"): value for name, value in fitted.best.items() if "val/" in name}
+    tracking.log_metrics(best | {"best/epoch": fitted.best_epoch + 1, "batch_pieces": fitted.pieces})
+    log_pictures(fitted, data)
+
+
+def flat_parameters(parameters: AnyParameters) -> dict[str, Any]:
+    """Parameters as short values for a table: lists joined, None left out."""
+    values = parameters.model_dump(exclude_none=True)
+    return {
+        key: " ".join(map(str, value)) or "none" if isinstance(value, list) else value
+        for key, value in values.items()
+    }
+
+
+def log_pictures(fitted: Fitted, data: TrainingData) -> None:
+    """Log the learning curve, each scene's validation maps, and the pooled confusion matrix."""
+    curves = {key: [metrics[key] for metrics in fitted.history] for key in fitted.history[0]}
+    tracking.log_figure(figures.learning_curve(curves), "learning_curve.png")
+    pooled = Confusion(0, 0, 0, 0)
+    for scene in data.scenes:
+        shown = data.split.validation(scene.scene.name)
+        if not shown.any() or scene.mask is None:
+            continue
+        counts, _ = score(fitted.classifier, scene, shown)
+        pooled += counts
+        probability = fitted.classifier.probability(scene.scene, shown)
+        title = f"{scene.scene.name}: validation IoU {np.nan_to_num(counts.iou):.3f}"
+        panel = figures.validation_panel(
+            scene.scene, scene.mask, probability, fitted.classifier.threshold, shown, title
+        )
+        tracking.log_figure(panel, f"validation/{scene.scene.name}.png")
+    tracking.log_figure(figures.confusion_matrix(pooled), "confusion_matrix.png")

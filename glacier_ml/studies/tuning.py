@@ -1,0 +1,353 @@
+"""A study: an Optuna search in which every trial is a tracked run nested under the study's."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.learning.parameters import AnyParameters
+from glacier_ml.learning.training import Metrics, TrainingFailed
+from glacier_ml.studies import tracking
+from glacier_ml.studies.data import TrainingData
+from glacier_ml.studies.experiment import Choices, Experiment
+from glacier_ml.studies.trial import run_trial
+
+if TYPE_CHECKING:
+    import optuna
+
+DEFAULT_STORAGE = "sqlite:///optuna.db"
+OBJECTIVE = "val/iou"
+FAILURES = 3  # trials that may fail beyond the number asked for before the study gives up
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a search found.
+
+    Attributes
+    ----------
+    name : str
+        Of the study, in the storage and as the parent run's name.
+    best : UnetParameters or FfnnParameters
+        Parameters of the best complete trial.
+    value : float
+        Its validation IoU at threshold .5, the mean over scenes.
+    number : int
+        Its number.
+    run_id : str
+        Its run.
+    states : dict of str to int
+        How many trials ended complete, pruned, failed.
+    """
+
+    name: str
+    best: AnyParameters
+    value: float
+    number: int
+    run_id: str
+    states: dict[str, int]
+
+
+def study_name(experiment: Experiment, data: TrainingData, seed: int) -> str:
+    """Name of a study: the experiment's and a digest of experiment, data, split and seed."""
+    parts = (experiment.digest, data.digest, data.split.digest, str(seed))
+    return f"{experiment.name}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:10]}"
+
+
+def tune(
+    experiment: Experiment,
+    data: TrainingData,
+    *,
+    trials: int | None = None,
+    timeout: float | None = None,
+    seed: int = 0,
+    storage: str | None = None,
+) -> StudyResult:
+    """Run or resume a study until it has `trials` complete and pruned trials.
+
+    Parameters
+    ----------
+    trials : int, optional
+        In all, those of earlier calls among them; the experiment's number by default.
+    timeout : float, optional
+        Seconds after which no further trial starts.
+    storage : str, optional
+        Optuna storage URL; `optuna.db` in the working folder by default.
+
+    Raises
+    ------
+    GlacierError
+        Where no trial completes, or the storage cannot be opened.
+    """
+    wanted, name = trials or experiment.trials, study_name(experiment, data, seed)
+    storage = storage or DEFAULT_STORAGE
+    study = _open_study(name, experiment, seed, storage)
+    _note_inputs(study, storage, experiment, data, seed)
+    if not study.trials:
+        study.enqueue_trial(_baseline_values(experiment))
+    parent = _adopt_parent(study)
+    limit = memory_limit(experiment.memory_limit)
+    deadline = time.monotonic() + timeout if timeout else None
+    with _progress(name, study, wanted, experiment.baseline.epochs) as bar:
+        while _open_trials(study, wanted, deadline):
+            trial = Trial(experiment, data, seed, parent, limit, bar)
+            study.optimize(trial, n_trials=1, catch=(TrainingFailed, ArithmeticError, MemoryError))
+            bar.finish()
+    return _result(study, experiment)
+
+
+def memory_limit(share: float) -> float:
+    """Bytes that a training step may take: a share of the memory available now."""
+    import psutil
+
+    return float(share * psutil.virtual_memory().available)
+
+
+class Trial:
+    """One trial: suggest, train, prune; its run ends in the state that the trial does."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: TrainingData,
+        seed: int,
+        parent: str,
+        memory: float,
+        bar: Progress,
+    ) -> None:
+        self.experiment, self.data, self.seed = experiment, data, seed
+        self.parent, self.memory, self.bar = parent, memory, bar
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        """Run the trial; gives the objective."""
+        import optuna
+
+        parameters = self.experiment.with_values(suggest(trial, self.experiment))
+        tags = {"study": trial.study.study_name, "trial": str(trial.number)}
+        with tracking.start_run(
+            f"trial-{trial.number:03d}", "trial", parent=self.parent, tags=tags
+        ) as run_id:
+            trial.set_user_attr("run_id", run_id)
+            try:
+                value = self._train(trial, parameters)
+            except optuna.TrialPruned:
+                tracking.set_tags({"state": "pruned"})
+                raise
+            except Exception as error:
+                tracking.set_tags({"state": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
+                self.bar.say(f"trial {trial.number} failed: {error}")
+                raise
+            tracking.set_tags({"state": "complete"})
+        return value
+
+    def _train(self, trial: optuna.Trial, parameters: AnyParameters) -> float:
+        import optuna
+
+        def on_epoch(epoch: int, metrics: Metrics) -> None:
+            trial.report(metrics[OBJECTIVE], epoch)
+            self.bar.step(trial.number, epoch, metrics[OBJECTIVE])
+            # The last epoch decides nothing more: a trial that got there is complete.
+            if epoch + 1 < parameters.epochs and trial.should_prune():
+                raise optuna.TrialPruned
+
+        fitted = run_trial(parameters, self.data, seed=self.seed, memory_limit=self.memory, on_epoch=on_epoch)
+        best = fitted.best[OBJECTIVE]
+        if best >= _best_value(trial.study):  # the only ones that may be registered are worth their space
+            tracking.log_classifier(fitted.classifier)
+        return best
+
+
+def suggest(trial: optuna.Trial, experiment: Experiment) -> dict[str, Any]:
+    """Let a trial choose a value of each searched parameter."""
+    values: dict[str, Any] = {}
+    for name, space in experiment.search.items():
+        if isinstance(space, Choices):
+            values[name] = trial.suggest_categorical(name, space.choices)
+        elif space.whole:
+            values[name] = trial.suggest_int(name, int(space.low), int(space.high), log=space.log)
+        else:
+            values[name] = trial.suggest_float(name, space.low, space.high, log=space.log)
+    return values
+
+
+def _open_study(name: str, experiment: Experiment, seed: int, storage: str) -> optuna.Study:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        opened = optuna.storages.get_storage(storage)
+        study = optuna.create_study(
+            study_name=name, storage=opened, direction="maximize", load_if_exists=True
+        )
+    except Exception as error:  # drivers raise what they like; all of them mean the same to the user
+        raise GlacierError(
+            f"storage: {storage} cannot be opened ({' '.join(str(error).split())[:200]}); "
+            "give an Optuna storage URL such as sqlite:///optuna.db"
+        ) from error
+    study.sampler = _sampler(experiment, seed + len(study.trials))
+    study.pruner = (
+        optuna.pruners.MedianPruner(experiment.startup_trials, experiment.warmup_epochs)
+        if experiment.pruner == "median"
+        else optuna.pruners.NopPruner()
+    )
+    return study
+
+
+def _sampler(experiment: Experiment, seed: int) -> optuna.samplers.BaseSampler:
+    import optuna
+
+    if experiment.sampler == "grid":
+        grid = {name: list(space.probes) for name, space in experiment.search.items()}
+        return optuna.samplers.GridSampler(grid, seed=seed)
+    if experiment.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=experiment.startup_trials)
+
+
+def _baseline_values(experiment: Experiment) -> dict[str, Any]:
+    baseline = experiment.baseline.model_dump()
+    return {name: baseline[name] for name in experiment.search}
+
+
+def _note_inputs(
+    study: optuna.Study, storage: str, experiment: Experiment, data: TrainingData, seed: int
+) -> None:
+    """Say whether this study is new, goes on, or stands beside one whose inputs were others."""
+    inputs = {
+        "experiment": experiment.digest,
+        "data": data.digest,
+        "split": data.split.digest,
+        "seed": str(seed),
+    }
+    if study.trials:
+        print(f"{study.study_name}: goes on after {len(study.trials)} trials", file=sys.stderr)
+    else:
+        _tell_changes(study, storage, experiment.name, inputs)
+        study.set_user_attr("opened", time.time())
+    for key, value in inputs.items():
+        study.set_user_attr(key, value)
+
+
+def _tell_changes(study: optuna.Study, storage: str, name: str, inputs: dict[str, str]) -> None:
+    import optuna
+
+    others = [
+        other
+        for other in optuna.get_all_study_summaries(storage)
+        if other.study_name.rpartition("-")[0] == name and other.user_attrs.get("experiment")
+    ]
+    if others:
+        last = max(others, key=lambda other: other.user_attrs.get("opened", 0))
+        changed = [key for key, value in inputs.items() if last.user_attrs.get(key) != value]
+        cause = f"{' and '.join(changed)} changed since {last.study_name}"
+        print(f"{study.study_name}: a new study, because {cause}", file=sys.stderr)
+
+
+def _adopt_parent(study: optuna.Study) -> str:
+    """The run that all trials of the study nest under: the first one's that worked on it."""
+    first = study.user_attrs.get("parent_run_id")
+    current = tracking.active_run_id()
+    if first and tracking.run_exists(first):
+        if first != current:
+            tracking.set_tags({"kind": "worker", "study_run": first})
+        return str(first)
+    study.set_user_attr("parent_run_id", current)
+    return current
+
+
+def _finished(study: optuna.Study) -> dict[str, int]:
+    from optuna.trial import TrialState
+
+    states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+    trials = study.get_trials(deepcopy=False)
+    return {name: sum(trial.state == state for trial in trials) for name, state in states.items()}
+
+
+def _open_trials(study: optuna.Study, wanted: int, deadline: float | None) -> bool:
+    states = _finished(study)
+    if states["failed"] >= wanted + FAILURES:
+        raise GlacierError(
+            f"{study.study_name}: {states['failed']} trials failed; their runs' tag 'reason' says why"
+        )
+    late = deadline is not None and time.monotonic() >= deadline
+    return states["complete"] + states["pruned"] < wanted and not late
+
+
+def _best_value(study: optuna.Study) -> float:
+    from optuna.trial import TrialState
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return max((trial.value or 0.0 for trial in complete), default=0.0)
+
+
+def _result(study: optuna.Study, experiment: Experiment) -> StudyResult:
+    states = _finished(study)
+    if not states["complete"]:
+        raise GlacierError(
+            f"{study.study_name}: no trial is complete yet ({states['failed']} failed); "
+            "give more trials or time, or look at the failed runs' tag 'reason'"
+        )
+    best = study.best_trial
+    parameters = experiment.with_values(dict(best.params))
+    run_id = str(best.user_attrs["run_id"])
+    return StudyResult(study.study_name, parameters, float(best.value or 0), best.number, run_id, states)
+
+
+class Progress:
+    """A bar over the epochs of all trials, with the time left and the best so far."""
+
+    def __init__(self, bar: Any, epochs: int, best: float) -> None:
+        self.bar, self.epochs, self.best, self.done = bar, epochs, best, 0
+
+    def step(self, trial: int, epoch: int, value: float) -> None:
+        """Count one epoch."""
+        self.best, self.done = max(self.best, value), epoch + 1
+        self.bar.update(1)
+        self.bar.set_postfix_str(f"trial {trial} IoU {value:.3f}, best {self.best:.3f}")
+
+    def finish(self) -> None:
+        """Count the epochs that a pruned or failed trial left out."""
+        self.bar.update(max(0, self.epochs - self.done))
+        self.done = 0
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.bar.write(text, file=sys.stderr)
+
+
+@contextmanager
+def _progress(name: str, study: optuna.Study, wanted: int, epochs: int) -> Iterator[Progress]:
+    from tqdm import tqdm
+
+    states = _finished(study)
+    done = states["complete"] + states["pruned"]
+    with tqdm(total=wanted * epochs, initial=min(done, wanted) * epochs, desc=name, unit="epoch") as bar:
+        yield Progress(bar, epochs, _best_value(study))
+
+
+def study_figures(name: str, storage: str | None = None) -> dict[str, Any]:
+    """Plots of a study as plotly figures, by name; those that need more trials than there are left out."""
+    import optuna
+    from optuna import visualization
+
+    study = optuna.load_study(study_name=name, storage=storage or DEFAULT_STORAGE)
+    plots = {
+        "history": visualization.plot_optimization_history,
+        "parallel_coordinates": visualization.plot_parallel_coordinate,
+        "slices": visualization.plot_slice,
+        "intermediate_values": visualization.plot_intermediate_values,
+        "importances": visualization.plot_param_importances,
+    }
+    drawn = {}
+    for title, plot in plots.items():
+        try:
+            drawn[title] = plot(study)
+        except (ValueError, RuntimeError):
+            continue
+    return drawn
