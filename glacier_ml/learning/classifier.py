@@ -185,20 +185,35 @@ class NetworkClassifier:
         Raises
         ------
         GlacierError
-            Where the folder holds no classifier, or one of another format.
+            Where the folder holds no classifier, one of another format, or a file that cannot be read.
         """
         card_path = Path(folder) / "classifier.json"
         if not card_path.is_file():
             raise GlacierError(
                 f"{folder}: holds no classifier.json; name a folder that a classifier was saved to"
             )
-        card = json.loads(card_path.read_text())
+        try:
+            card = json.loads(card_path.read_text())
+        except ValueError as error:
+            raise GlacierError(
+                f"{card_path}: is not valid JSON ({error}); save the classifier again"
+            ) from error
         if card.get("format") != FORMAT:
             raise GlacierError(
                 f"{card_path}: format {card.get('format')} (this version reads {FORMAT}); train it anew"
             )
         parameters = parse_parameters(card["parameters"], str(card_path))
-        import keras
-
-        network = keras.models.load_model(Path(folder) / "network.keras", compile=False)
+        network = _load_network(Path(folder) / "network.keras")
         return cls(card["name"], network, parameters, card["threshold"], card["temperature"], card["origin"])
+
+
+def _load_network(path: Path) -> keras.Model:
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise GlacierError(
+            f"{path}: is missing or cannot be read ({reason}); save the classifier again"
+        ) from error
