@@ -139,8 +139,8 @@ def _activate(values: Any, parameters: AnyParameters) -> Any:
     from keras import layers
 
     if parameters.batch_norm:
-        # Momentum for runs of hundreds of steps, not Keras's .99 for tens of thousands (chosen here).
-        values = layers.BatchNormalization(momentum=0.9)(values)
+        # Between Keras's .99, for tens of thousands of steps, and .9, whose means a few tiles sway.
+        values = layers.BatchNormalization(momentum=0.97)(values)
     if parameters.activation == "leaky_relu":
         return layers.LeakyReLU(negative_slope=LEAKY_SLOPE)(values)
     return layers.Activation(parameters.activation)(values)

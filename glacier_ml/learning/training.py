@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.networks import build_network, training_bytes
 from glacier_ml.learning.parameters import AnyParameters
@@ -228,6 +229,7 @@ def _start(
     seed: int,
     initial: NetworkClassifier | None,
 ) -> NetworkClassifier:
+    start_tensorflow()
     import keras
 
     keras.backend.clear_session()  # or every trial's graph stays in memory
