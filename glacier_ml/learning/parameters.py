@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning.features import FEATURE_SETS
 
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "linear", "elu", "gelu", "silu"]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -59,6 +60,13 @@ class Parameters(BaseModel):
     noise: float = Field(default=0.0, ge=0)
     dice: float = Field(default=0.0, ge=0)
     glacier_weight: float | Literal["balanced"] = 1.0
+
+    @field_validator("features")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in FEATURE_SETS:
+            raise ValueError(f"'{name}' is not a feature set; choose one of {', '.join(FEATURE_SETS)}")
+        return name
 
 
 class UnetParameters(Parameters):

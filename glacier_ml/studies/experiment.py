@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.learning.features import feature_set
 from glacier_ml.learning.parameters import AnyParameters, first_fault, parse_parameters
 from glacier_ml.learning.splits import Protocol, SplitRule
 
@@ -58,6 +57,15 @@ class Range(_Strict):
         return [self.low, self.high]
 
 
+def _kind(space: Any) -> str:
+    """Which of the two a searched parameter is meant to be, so that its faults are told as that kind's."""
+    chosen = isinstance(space, Choices) or (isinstance(space, dict) and "choices" in space)
+    return "Choices" if chosen else "Range"
+
+
+Space = Annotated[Annotated[Choices, Tag("Choices")] | Annotated[Range, Tag("Range")], Discriminator(_kind)]
+
+
 class SplitSection(_Strict):
     """How validation pixels are set apart; see `glacier_ml.learning.splits.SplitRule`."""
 
@@ -89,7 +97,7 @@ class Experiment(_Strict):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     parameters: dict[str, Any]
-    search: dict[str, Choices | Range] = {}
+    search: dict[str, Space] = {}
     split_seed: int = Field(default=0, ge=0)
     split: SplitSection = SplitSection()
     trials: int = Field(default=12, ge=1)
@@ -161,7 +169,7 @@ def read_experiment(path: str | Path, network: str | None = None) -> Experiment:
     try:
         content = yaml.load(path.read_text(), Loader=_Loader)
         experiment = Experiment.model_validate(content)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise GlacierError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         raise GlacierError(f"{path}: {_readable(first_fault(error))}") from error
@@ -181,7 +189,6 @@ def _readable(fault: str) -> str:
 
 def _check(experiment: Experiment, path: Path) -> None:
     baseline = parse_parameters(experiment.parameters, f"{path}: parameters")
-    feature_set(baseline.features)
     for key, space in experiment.search.items():
         if key not in type(baseline).model_fields or key == "network":
             raise GlacierError(
@@ -190,8 +197,6 @@ def _check(experiment: Experiment, path: Path) -> None:
             )
         for value in space.probes:
             parse_parameters({**experiment.parameters, key: value}, f"{path}: search.{key}")
-            if key == "features":
-                feature_set(str(value))
     if experiment.sampler == "grid" and any(isinstance(space, Range) for space in experiment.search.values()):
         raise GlacierError(
             f"{path}: sampler: a grid needs choices for every searched parameter, not low and high"
