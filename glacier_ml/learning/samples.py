@@ -89,7 +89,7 @@ class Samples:
         return np.ascontiguousarray(features), np.ascontiguousarray(target)
 
     def _cut(self, random: np.random.Generator) -> tuple[Array, Array]:
-        """Cut tiles around random training pixels; the scenes take turns, so that each is drawn equally often."""
+        """Cut tiles around random training pixels; scenes take turns: each is drawn equally often."""
         size, count = self.parameters.tile_size, self.tiles_per_batch
         owners = np.sort((random.integers(len(self.scenes)) + np.arange(count)) % len(self.scenes))
         pieces = []
