@@ -71,13 +71,18 @@ def score(classifier: NetworkClassifier, scene: LabelledScene, pixels: Mask) -> 
 def calibrate(
     classifier: NetworkClassifier, scenes: Sequence[LabelledScene], split: Split
 ) -> NetworkClassifier:
-    """Fit temperature and threshold on the calibration half of the validation blocks."""
+    """Fit temperature and threshold on the calibration half of the validation blocks.
+
+    A split with a single validation block has none: the classifier keeps 1 and .5.
+    """
     probabilities, truths = [], []
     for scene in scenes:
         pixels = split.calibration(scene.scene.name)
         if pixels.any():
             probabilities.append(classifier.calibrated(0.5, 1.0).probability(scene.scene, pixels)[pixels])
             truths.append(scene.mask[pixels])  # type: ignore[index]  # training scenes have masks
+    if not probabilities:
+        return classifier.calibrated(0.5, 1.0)
     temperature = fit_temperature(probabilities, truths)
     warm = [apply_temperature(probability, temperature) for probability in probabilities]
     return classifier.calibrated(best_threshold(warm, truths), temperature)

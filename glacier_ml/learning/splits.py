@@ -307,8 +307,8 @@ def _whole(scene: LabelledScene, rule: SplitRule, held: bool) -> SceneSplit:
     numbers = number_blocks(scene.scene.shape, rule.block)
     use = np.full(scene.scene.shape, TRAINING, dtype=np.uint8)
     if held:
-        odd = _random(scene, rule).permutation(numbers.max() + 1) % 2 == 1
-        use = np.where(odd[numbers], CALIBRATION, SCORING).astype(np.uint8)
+        odd = _random(scene, rule).permutation(numbers.max()) % 2 == 1  # a lone block scores
+        use = np.where(odd[numbers - 1], CALIBRATION, SCORING).astype(np.uint8)
     use[~scene.scene.valid] = NOTHING
     return SceneSplit(use, numbers, scene.scene.digest)
 
