@@ -163,6 +163,21 @@ def test_without_names_some_are_drawn_and_some_stay(protocol):
     assert others and not others & {getattr(scene.entry, group) for scene in held}
 
 
+def test_a_held_scene_of_one_block_scores():
+    for seed in range(5):
+        split = make_split(FOUR, SplitRule(protocol="scene", held=("a-2007",), seed=seed))
+        np.testing.assert_array_equal(split.scoring("a-2007"), split.validation("a-2007"))
+
+
+def test_a_lone_validation_block_scores():
+    # 4 blocks of 45 px: a fifth of them is one
+    def stripes(shape):
+        return np.indices(shape)[1] % 9 < 3
+
+    split = make_split([made_scene("stripes", (90, 90), stripes)], SplitRule(block=45, gap=3))
+    assert split.validation("stripes").sum() == split.scoring("stripes").sum() == 45**2
+
+
 def test_a_random_split_draws_single_pixels():
     scene = made_scene("disc", (200, 200))
     split = make_split([scene], SplitRule(protocol="random"))
