@@ -16,6 +16,13 @@ from glacier_ml.errors import GlacierError
 
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
 
+# Bands that `Scene.stack` derives from another: 1 where that one is saturated, else 0.
+SATURATION = {"blue_saturated": "blue"}
+
+# Share of the valid pixels that must hold a band's largest value before it counts as the sensor's ceiling and
+# not as the brightest pixel; typical value, chosen here.
+CEILING_SHARE = 1e-3
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -73,14 +80,27 @@ class Scene:
         GlacierError
             Where a band is missing.
         """
-        missing = [band for band in bands if band not in self.bands]
+        missing = [band for band in bands if SATURATION.get(band, band) not in self.bands]
         if missing:
             raise GlacierError(
                 f"{self.name}: {' and '.join(missing)} missing; needed are {', '.join(bands)} "
                 f"(found {', '.join(self.bands)}); add the missing band's file to the scene"
             )
-        stacked = np.stack([self.bands[band] for band in bands], axis=-1)
+        layers = [self.bands[band] if band in self.bands else self._saturation(band) for band in bands]
+        stacked = np.stack(layers, axis=-1)
         return np.where(self.valid[..., None], stacked, np.float32(0))
+
+    def saturated(self, band: str) -> NDArray[np.bool_]:
+        """Pixels (rows, columns) at a band's ceiling; none where its largest value is a rare one."""
+        values = self.bands[band]
+        if not self.valid.any():
+            return np.zeros(self.shape, dtype=bool)
+        at_top = self.valid & (values >= values[self.valid].max())
+        common = at_top.sum() >= CEILING_SHARE * self.valid.sum()
+        return at_top if common else np.zeros(self.shape, dtype=bool)
+
+    def _saturation(self, band: str) -> NDArray[np.float32]:
+        return self.saturated(SATURATION[band]).astype(np.float32)
 
     @cached_property
     def digest(self) -> str:
