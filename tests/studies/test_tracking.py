@@ -203,6 +203,14 @@ def test_the_link_ranks_a_study_s_trials(store):
         assert len(found) == (2 if wanted else 3)
 
 
+def test_the_link_of_a_resumed_study_shows_the_run_that_began_it(store):
+    with tracking.start_run("study", "study") as first:
+        pass
+    with tracking.start_run("study", "study", tags={"study_run": first}) as again:
+        pass
+    assert tracking.runs_link(again, "best/iou") == tracking.runs_link(first, "best/iou")
+
+
 def test_a_classifier_travels_with_its_run(store, tiny_classifier):
     with tracking.start_run("trial-000", "trial") as run_id:
         assert tracking.run_classifier(run_id) is None

@@ -67,11 +67,6 @@ def start_run(
     ------
     str
         The run's id.
-
-    Raises
-    ------
-    GlacierError
-        Where the run that `mlflow run` opened cannot take artifacts.
     """
     run_id = _open_run(name, parent, {"kind": kind, "state": "running", **(tags or {})})
     try:
@@ -324,7 +319,8 @@ def runs_link(parent: str, metric: str, tags: Mapping[str, str] | None = None) -
     Parameters
     ----------
     parent : str
-        Id of the run whose children are shown.
+        Id of the run whose children are shown, or those of the run that its tag `study_run` names: a resumed
+        study's trials lie under the run that began it.
     metric : str
         Such as 'best/iou'.
     tags : mapping, optional
@@ -332,7 +328,8 @@ def runs_link(parent: str, metric: str, tags: Mapping[str, str] | None = None) -
     """
     uri = tracking_uri()
     base = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
-    wanted = tags or {"mlflow.parentRunId": parent}
+    run = client().get_run(parent)
+    wanted = tags or {"mlflow.parentRunId": run.data.tags.get("study_run", parent)}
     query = {
         "workflowType": "machine_learning",
         "compareRunsMode": "CHART",
@@ -340,8 +337,7 @@ def runs_link(parent: str, metric: str, tags: Mapping[str, str] | None = None) -
         "orderByKey": f"metrics.`{metric}`",
         "orderByAsc": "false",
     }
-    experiment = client().get_run(parent).info.experiment_id
-    return f"{base}/#/experiments/{experiment}/runs?{urlencode(query, quote_via=quote)}"
+    return f"{base}/#/experiments/{run.info.experiment_id}/runs?{urlencode(query, quote_via=quote)}"
 
 
 def environment_tags() -> dict[str, str]:
