@@ -14,6 +14,7 @@ from glacier_ml.learning.features import compute_features, feature_set
 from glacier_ml.learning.parameters import AnyParameters, FfnnParameters
 from glacier_ml.learning.splits import Split
 from glacier_ml.learning.tiles import SYMMETRIES, reflect_to, transform_d4
+from glacier_ml.scenes.scene import check_bands
 
 if TYPE_CHECKING:
     from glacier_ml.scenes.catalog import LabelledScene
@@ -122,10 +123,8 @@ def _gather(scene: TrainingScene, corners: NDArray[np.int64], size: int) -> tupl
     return scene.stack[rows, columns], scene.target[rows, columns]
 
 
-def collect_samples(
-    scenes: Sequence[LabelledScene], split: Split, parameters: AnyParameters, seed: int
-) -> Samples:
-    """Prepare the training pixels of scenes for one set of parameters.
+def check_samples(scenes: Sequence[LabelledScene], parameters: AnyParameters) -> None:
+    """Check, before any work, that scenes can serve these parameters.
 
     Raises
     ------
@@ -139,6 +138,16 @@ def collect_samples(
             f"tile_size: {size} px is larger than every scene (the largest has "
             f"{largest[0]} x {largest[1]} px); choose a smaller tile"
         )
+    for scene in scenes:
+        check_bands(scene.scene.name, scene.scene.bands, feature_set(parameters.features).bands)
+
+
+def collect_samples(
+    scenes: Sequence[LabelledScene], split: Split, parameters: AnyParameters, seed: int
+) -> Samples:
+    """Prepare the training pixels of scenes for one set of parameters; raises as `check_samples`."""
+    check_samples(scenes, parameters)
+    size = parameters.tile_size
     bands = feature_set(parameters.features).bands
     with_labels = [scene for scene in scenes if split.training(scene.scene.name).any()]
     glacier_weight = _glacier_weight(with_labels, split, parameters)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier
-from glacier_ml.products.maps import MapFiles, write_map
+from glacier_ml.products.maps import MapFiles, check_folder, write_map
 from glacier_ml.scenes.catalog import CatalogEntry
+from glacier_ml.scenes.reading import scene_bands
+from glacier_ml.scenes.scene import check_bands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,21 +39,34 @@ def map_scenes(
     Raises
     ------
     GlacierError
-        Where there is no scene, a scene lacks a band, or the folder cannot be written.
+        As `check_mapping`, or where a scene cannot be read.
     """
     from tqdm import tqdm
 
-    if not entries:
-        raise GlacierError("predict: there is no scene to map; give a scene, a folder of scenes or a catalog")
+    check_mapping(classifier, entries, output)
     folder = Path(output)
     written: dict[str, MapFiles] = {}
     for entry in tqdm(entries, desc="mapping", unit="scene"):
         scene = entry.open()
-        scene.stack(classifier.bands)  # a missing band is told before any work
         probability = classifier.probability(scene)
         written[entry.name] = write_map(scene, probability, classifier.threshold, folder, tags)
     area_table(written).to_csv(folder / "areas.csv", index=False)
     return written
+
+
+def check_mapping(classifier: Classifier, entries: Sequence[CatalogEntry], output: str | Path) -> None:
+    """Check, from the headers of the scenes' files and before any work, that they can be mapped.
+
+    Raises
+    ------
+    GlacierError
+        Where there is no scene, a scene lacks a band, or the folder cannot be written.
+    """
+    if not entries:
+        raise GlacierError("predict: there is no scene to map; give a scene, a folder of scenes or a catalog")
+    for entry in entries:
+        check_bands(entry.name, scene_bands(entry.path, entry.name, entry.sensor), classifier.bands)
+    check_folder(Path(output))
 
 
 def area_table(written: Mapping[str, MapFiles]) -> pd.DataFrame:

@@ -101,6 +101,24 @@ def _files(folder: Path, name: str, picture: bool, area: float) -> MapFiles:
     return MapFiles(probability, mask, drawn if picture else None, area)
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse an output folder that could not be written, before any work; makes nothing.
+
+    Raises
+    ------
+    GlacierError
+        Where a file stands in its place, or in that of a folder above it, or writing is not allowed.
+    """
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        reason = f"{nearest} is a file"
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        reason = f"{nearest} is not yours to write to"
+    else:
+        return
+    raise GlacierError(f"{folder}: the output folder cannot be written ({reason}); choose another")
+
+
 @contextmanager
 def staged(folder: Path) -> Iterator[Path]:
     """Hand out a temporary folder; when the block ends well, move its files into `folder`, else drop them.

@@ -90,6 +90,12 @@ def scene_grid(path: Path, name: str) -> Grid:
         return grid_of(dataset, name)
 
 
+def scene_bands(path: Path, name: str, sensor: str | None = None) -> tuple[str, ...]:
+    """Bands of a scene, from the headers of its files alone; raises as `open_scene` where no pixel is read."""
+    layers = _layers(path, name)
+    return tuple(_named(layers, _sensor(path, layers, _tags(layers, name), name, sensor), name))
+
+
 def holds_scene(path: Path) -> bool:
     """Whether a path looks like a scene: a folder of band files, or a GeoTIFF of several bands.
 

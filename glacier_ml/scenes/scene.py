@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -80,12 +81,7 @@ class Scene:
         GlacierError
             Where a band is missing.
         """
-        missing = [band for band in bands if SATURATION.get(band, band) not in self.bands]
-        if missing:
-            raise GlacierError(
-                f"{self.name}: {' and '.join(missing)} missing; needed are {', '.join(bands)} "
-                f"(found {', '.join(self.bands)}); add the missing band's file to the scene"
-            )
+        check_bands(self.name, self.bands, bands)
         layers = [self.bands[band] if band in self.bands else self._saturation(band) for band in bands]
         stacked = np.stack(layers, axis=-1)
         return np.where(self.valid[..., None], stacked, np.float32(0))
@@ -110,3 +106,14 @@ class Scene:
             state.update(band.encode())
             state.update(np.ascontiguousarray(self.bands[band]).tobytes())
         return state.hexdigest()
+
+
+def check_bands(name: str, found: Iterable[str], needed: Iterable[str]) -> None:
+    """Refuse a scene, called `name` and with the bands `found`, that lacks a needed band."""
+    found, needed = list(found), list(needed)
+    missing = [band for band in needed if SATURATION.get(band, band) not in found]
+    if missing:
+        raise GlacierError(
+            f"{name}: {' and '.join(missing)} missing; needed are {', '.join(needed)} "
+            f"(found {', '.join(found)}); add the missing band's file to the scene"
+        )

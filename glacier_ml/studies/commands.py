@@ -6,15 +6,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from glacier_ml.errors import GlacierError
 from glacier_ml.learning.parameters import parse_parameters
-from glacier_ml.products.batch import area_table, map_scenes
+from glacier_ml.products.batch import area_table, check_mapping, map_scenes
+from glacier_ml.products.maps import check_folder
 from glacier_ml.scenes.catalog import open_catalog
 from glacier_ml.studies import tracking
-from glacier_ml.studies.contest import Contest, compare_champions, table_text, verdict
+from glacier_ml.studies.contest import (
+    Contest,
+    champions,
+    compare_champions,
+    open_contest,
+    table_text,
+    verdict,
+)
 from glacier_ml.studies.data import TrainingData, load_training_data
 from glacier_ml.studies.experiment import Experiment, read_experiment
-from glacier_ml.studies.promotion import promote
+from glacier_ml.studies.promotion import challenged, promote
 from glacier_ml.studies.registration import (
     CHAMPION,
     model_name,
@@ -25,15 +32,14 @@ from glacier_ml.studies.registration import (
 )
 from glacier_ml.studies.trial import run_trial
 from glacier_ml.studies.tuning import OBJECTIVE, StudyResult, memory_limit, study_figures, study_name, tune
-from glacier_ml.studies.validation import cross_validate
+from glacier_ml.studies.validation import cross_validate, load_folds
 
 DEFAULT_EXPERIMENTS = {"ffnn": "experiments/ffnn.yaml", "unet": "experiments/unet.yaml"}
 
 
 def run_study(network: str, experiment_path: str, data: str | None, **options: Any) -> StudyResult:
     """Tune one network, register the best, log the study's plots; prints the best and where to look."""
-    experiment = read_experiment(experiment_path, network)
-    training = load_training_data(data, experiment.split_rule)
+    experiment, training = _study_inputs(network, experiment_path, data)
     name = study_name(experiment, training, options["seed"])
     with tracking.start_run(name, "study", parent=options.pop("parent", None)) as run_id:
         _log_inputs(experiment, training)
@@ -44,6 +50,11 @@ def run_study(network: str, experiment_path: str, data: str | None, **options: A
         print(_summary(network, result, version))
         print(f"compare the trials: {tracking.runs_link(run_id, 'best/iou')}")
     return result
+
+
+def _study_inputs(network: str, path: str, data: str | None) -> tuple[Experiment, TrainingData]:
+    experiment = read_experiment(path, network)
+    return experiment, load_training_data(data, experiment.split_rule, experiment.extremes)
 
 
 def _log_inputs(experiment: Experiment, training: TrainingData) -> None:
@@ -86,7 +97,7 @@ def run_training(
         values = tracking.logged_dict(run, "parameters.json")
         parameters = parse_parameters(values, f"run {run}")
     parameters = parameters.model_copy(update={"epochs": experiment.final_epochs})
-    training = load_training_data(data, experiment.split_rule)
+    training = load_training_data(data, experiment.split_rule, [parameters])
     with tracking.start_run(f"train-{parameters.network}", "train") as run_id:
         _log_inputs(experiment, training)
         fitted = run_trial(
@@ -109,6 +120,7 @@ def run_training(
 
 def run_promotion(model: str, force: bool, data: str | None = None, parent: str | None = None) -> None:
     """Let challengers become champions where they are better; prints each verdict."""
+    challenged(model)  # bad input is told before a run is opened, here and below
     with tracking.start_run("promote", "promote", parent=parent):
         for one in promote(model, force, data):
             print(one)
@@ -116,8 +128,9 @@ def run_promotion(model: str, force: bool, data: str | None = None, parent: str 
 
 def run_comparison(data: str | None, output: str, parent: str | None = None) -> Contest:
     """Compare champions and baselines on the held-out scenes; prints table and verdict."""
+    catalog, networks = open_contest(data, output), champions()
     with tracking.start_run("compare", "compare", parent=parent):
-        contest = compare_champions(data, output)
+        contest = compare_champions(networks, catalog, output)
         words = verdict(contest)
         tracking.set_tags({"verdict": words})
         print(table_text(contest.table))
@@ -133,6 +146,7 @@ def run_prediction(
     catalog = open_catalog(data)
     entries = catalog.of_role(*roles) if roles else catalog.entries
     classifier = tracking.load_classifier(model)
+    check_mapping(classifier, entries, output)
     tags = {"model": model, "run_id": str(classifier.origin.get("run_id", ""))}
     with tracking.start_run("predict", "predict", parent=parent):
         written = map_scenes(classifier, entries, output, tags)
@@ -148,8 +162,9 @@ def run_prediction(
 def run_cross_validation(experiment_path: str, data: str | None, seeds: int, protocol: str) -> None:
     """Cross-validate an experiment's fixed parameters; prints every fold as a single point."""
     experiment = read_experiment(experiment_path)
+    folds = load_folds(experiment, data, protocol)
     with tracking.start_run(f"cross-validate-{protocol}", "cross_validate"):
-        table = cross_validate(experiment, data, seeds, protocol)
+        table = cross_validate(experiment, folds, seeds)
         tracking.log_text(table.to_csv(index=False), "folds.csv")
         tracking.log_metrics({"test/iou": float(table.iou.mean())})
         print(table_text(table))
@@ -159,8 +174,10 @@ def run_cross_validation(experiment_path: str, data: str | None, seeds: int, pro
 
 def run_everything(data: str | None, trials: int | None, seed: int) -> None:
     """Tune both networks, promote, compare on the held-out scenes and map them, in one go."""
-    if trials is not None and trials < 1:
-        raise GlacierError(f"trials: must be at least 1 (found {trials})")
+    open_contest(data, "comparison")
+    check_folder(Path("maps"))
+    for network, path in DEFAULT_EXPERIMENTS.items():
+        _study_inputs(network, path, data)
     with tracking.start_run("main", "main") as parent:
         for network, path in DEFAULT_EXPERIMENTS.items():
             print(f"tuning {network} ...", file=sys.stderr)

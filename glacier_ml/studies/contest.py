@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation import figures
@@ -16,10 +17,10 @@ from glacier_ml.evaluation.comparison import (
     score_maps,
 )
 from glacier_ml.learning.baselines import fit_baselines
-from glacier_ml.learning.classifier import Classifier
+from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.splits import SplitRule, make_split
-from glacier_ml.products.maps import staged
-from glacier_ml.scenes.catalog import Catalog, LabelledScene, open_catalog
+from glacier_ml.products.maps import check_folder, staged
+from glacier_ml.scenes.catalog import Catalog, open_catalog
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import load_scenes
 from glacier_ml.studies.promotion import NETWORKS
@@ -48,27 +49,39 @@ class Contest:
     output: Path
 
 
-def compare_champions(data: str | None, output: str | Path) -> Contest:
-    """Score champions and baselines on the held-out scenes; write and log tables and maps.
+def open_contest(data: str | None, output: str | Path) -> Catalog:
+    """Open the catalog to compare on, and check before any work that it serves and the output can be written.
 
     Raises
     ------
     GlacierError
-        Where no scene has the role test, or no network has a champion.
+        Where no scene has the role test, none the role train, or the folder cannot be written.
     """
     catalog = open_catalog(data)
-    held_out = load_scenes(catalog, "test")
-    if not held_out:
+    if not catalog.of_role("test"):
         raise GlacierError(
             f"{catalog.source}: no scene has the role test; compare wants one that nothing was trained on: "
             "name it in a catalog.yaml with its outlines and role: test (see experiments/catalogs)"
         )
-    classifiers = [*champions(), *_baselines(catalog)]
+    if not catalog.of_role("train"):
+        raise GlacierError(
+            f"{catalog.source}: no scene has the role train; compare fits its baselines to such scenes: "
+            "name one in the catalog"
+        )
+    check_folder(Path(output))
+    return catalog
+
+
+def compare_champions(networks: Sequence[NetworkClassifier], catalog: Catalog, output: str | Path) -> Contest:
+    """Score champions and baselines on the held-out scenes; write and log tables and maps."""
+    held_out = load_scenes(catalog, "test")
+    # The networks' own rule: the baselines learn from the very pixels that the networks did.
+    classifiers = [*networks, *_baselines(catalog, networks[-1].origin["splits"][0]["rule"])]
     earlier = earlier_outlines(catalog.of_role("train"), held_out)
     maps = classify_scenes(classifiers, held_out, earlier)
     contest = Contest(score_maps(maps), compare_pairs(maps), Path(output))
-    _write(contest, maps)
-    tracking.log_files(contest.output, "comparison")
+    for name in _write(contest, maps):
+        tracking.log_files(contest.output / name, "comparison")
     tracking.log_metrics(
         {
             f"iou/{row.scene}/{row.classifier}".replace("+", "and"): row.iou
@@ -78,9 +91,9 @@ def compare_champions(data: str | None, output: str | Path) -> Contest:
     return contest
 
 
-def champions() -> list[Classifier]:
-    """Load the champions that there are, U-Net and FFNN, by their registry names."""
-    found: list[Classifier] = []
+def champions() -> list[NetworkClassifier]:
+    """Load the champions that there are, FFNN and U-Net; GlacierError where there is none."""
+    found = []
     for network in NETWORKS:
         if tracking.model_version(model_name(network), CHAMPION) is not None:
             found.append(tracking.load_classifier(f"models:/{model_name(network)}@{CHAMPION}"))
@@ -89,22 +102,21 @@ def champions() -> list[Classifier]:
     return found
 
 
-def _baselines(catalog: Catalog) -> list[Classifier]:
-    scenes: tuple[LabelledScene, ...] = load_scenes(catalog, "train")
-    if not scenes:
-        raise GlacierError(
-            f"{catalog.source}: no scene has the role train, and the baselines are fitted to those"
-        )
-    return fit_baselines(list(scenes), make_split(scenes, SplitRule()), seed=0)
+def _baselines(catalog: Catalog, rule: dict[str, Any]) -> list[Classifier]:
+    scenes = load_scenes(catalog, "train")
+    split = make_split(scenes, SplitRule(**{**rule, "held": tuple(rule["held"])}))
+    return fit_baselines(list(scenes), split, seed=0)
 
 
-def _write(contest: Contest, maps: list[SceneMaps]) -> None:
+def _write(contest: Contest, maps: list[SceneMaps]) -> list[str]:
+    """Write tables and maps; gives the files' names."""
     with staged(contest.output) as partial:
         contest.table.to_csv(partial / "table.csv", index=False)
         contest.pairs.to_csv(partial / "differences.csv", index=False)
         (partial / "table.txt").write_text(table_text(contest.table) + "\n")
         for one in maps:
             figures.comparison_maps(one).savefig(partial / f"{one.labelled.scene.name}.png", dpi=110)
+        return sorted(file.name for file in partial.iterdir())
 
 
 def table_text(table: pd.DataFrame) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning.parameters import AnyParameters
+from glacier_ml.learning.samples import check_samples
 from glacier_ml.learning.splits import Split, SplitRule, make_split
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
 
@@ -42,13 +45,16 @@ class TrainingData:
         }
 
 
-def load_training_data(data: str | Path | None, rule: SplitRule) -> TrainingData:
-    """Load the training scenes of `data` and split them.
+def load_training_data(
+    data: str | Path | None, rule: SplitRule, parameters: Iterable[AnyParameters] = ()
+) -> TrainingData:
+    """Load the training scenes of `data`, check that they can serve all `parameters`, and split them.
 
     Raises
     ------
     GlacierError
-        Where no scene trains, a scene cannot be read, or no split meets the rule.
+        Where no scene trains, a scene cannot be read or lacks a band, a tile is larger than every scene, or
+        no split meets the rule.
     """
     catalog = open_catalog(data)
     scenes = load_scenes(catalog, "train")
@@ -56,6 +62,8 @@ def load_training_data(data: str | Path | None, rule: SplitRule) -> TrainingData
         raise GlacierError(
             f"{catalog.source}: no scene has the role train; give one outlines and role: train"
         )
+    for one in parameters:
+        check_samples(scenes, one)
     return TrainingData(catalog, scenes, make_split(scenes, rule), dataset_digest(scenes))
 
 

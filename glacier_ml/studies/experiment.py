@@ -119,6 +119,12 @@ class Experiment(_Strict):
         return self.with_values({})
 
     @property
+    def extremes(self) -> list[AnyParameters]:
+        """The baseline, and the baseline with one searched parameter at each of its choices or bounds."""
+        probes = ((key, value) for key, space in self.search.items() for value in space.probes)
+        return [self.baseline, *(self.with_values({key: value}) for key, value in probes)]
+
+    @property
     def split_rule(self) -> SplitRule:
         """How validation pixels are set apart."""
         section = self.split.model_dump()

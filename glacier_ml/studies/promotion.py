@@ -64,27 +64,25 @@ def promote(model: str = "both", force: bool = False, data: str | None = None) -
     GlacierError
         Where there is no challenger, or fewer than 20,000 pixels are left to compare on.
     """
+    return [_promote(name, force, data) for name in challenged(model)]
+
+
+def challenged(model: str) -> list[str]:
+    """Names in the registry of the chosen networks with a challenger; GlacierError where there is none."""
     if model not in (*NETWORKS, "both"):
         raise GlacierError(f"model: '{model}' cannot be promoted; choose one of {', '.join(NETWORKS)}, both")
-    chosen = NETWORKS if model == "both" else (model,)
-    verdicts = []
-    for network in chosen:
-        name = model_name(network)
-        if model == "both" and tracking.model_version(name, CHALLENGER) is None:
-            continue
-        verdicts.append(_promote(name, force, data))
-    if not verdicts:
+    names = [model_name(network) for network in (NETWORKS if model == "both" else (model,))]
+    found = [name for name in names if tracking.model_version(name, CHALLENGER) is not None]
+    if not found:
         raise GlacierError(
-            "model: no network has a challenger yet; tune or train one with register=true first"
+            f"{' and '.join(names)}: no challenger yet; tune one, or train it with register=true, first"
         )
-    return verdicts
+    return found
 
 
 def _promote(name: str, force: bool, data: str | None) -> Verdict:
-    challenger = tracking.model_version(name, CHALLENGER)
+    challenger = str(tracking.model_version(name, CHALLENGER))
     champion = tracking.model_version(name, CHAMPION)
-    if challenger is None:
-        raise GlacierError(f"{name}: has no challenger; tune it, or train it with register=true, first")
     if challenger == champion:
         return Verdict(name, challenger, True, "it already was")
     if champion is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.metrics import Confusion
 from glacier_ml.evaluation.yardstick import calibrate, score
+from glacier_ml.learning.samples import check_samples
 from glacier_ml.learning.splits import Protocol, check_protocol, make_split
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
 from glacier_ml.studies import tracking
@@ -31,11 +32,26 @@ class Fold:
     held: tuple[LabelledScene, ...]
 
 
-def cross_validate(experiment: Experiment, data: str | None, seeds: int, protocol: str) -> pd.DataFrame:
+def load_folds(experiment: Experiment, data: str | None, protocol: str) -> list[Fold]:
+    """Load the labelled scenes, those of role test included, and make the protocol's folds of them.
+
+    Raises
+    ------
+    GlacierError
+        Where the protocol is unknown, its folds cannot be made or cannot serve the experiment's parameters.
+    """
+    check_protocol(protocol)
+    catalog = open_catalog(data)
+    folds = list(make_folds(experiment, catalog, load_scenes(catalog, "train", "test"), protocol))
+    for fold in folds:
+        check_samples(fold.data.scenes, experiment.baseline)
+    return folds
+
+
+def cross_validate(experiment: Experiment, folds: Sequence[Fold], seeds: int) -> pd.DataFrame:
     """Train the experiment's fixed parameters on each fold and score the part left out.
 
-    All labelled scenes take part, those of role test included: nothing is chosen from the result and nothing
-    of it is registered.
+    Nothing is chosen from the result and nothing of it is registered.
 
     Returns
     -------
@@ -44,12 +60,9 @@ def cross_validate(experiment: Experiment, data: str | None, seeds: int, protoco
     """
     import pandas as pd
 
-    check_protocol(protocol)
-    catalog = open_catalog(data)
-    scenes = load_scenes(catalog, "train", "test")
     parameters = experiment.baseline.model_copy(update={"epochs": experiment.final_epochs})
     rows: list[dict[str, Any]] = []
-    for fold in make_folds(experiment, catalog, scenes, protocol):
+    for fold in folds:
         for seed in range(seeds):
             name = f"fold-{fold.name}-{seed}"
             with tracking.start_run(name, "fold", parent=tracking.active_run_id()):
