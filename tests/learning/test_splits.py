@@ -117,6 +117,11 @@ def test_another_seed_draws_other_blocks():
     assert not np.array_equal(*drawn)
 
 
+def test_scenes_of_one_shape_are_drawn_independently():
+    split = make_split(FOUR[:2], SplitRule(block=5, gap=4))
+    assert not np.array_equal(split.validation("a-2007"), split.validation("a-2009"))
+
+
 def test_a_scene_added_leaves_the_others_as_they_were():
     alone, together = make_split(PAIR[:1], BLOCK), make_split(PAIR, BLOCK)
     np.testing.assert_array_equal(alone.validation("disc"), together.validation("disc"))

@@ -69,11 +69,14 @@ class Rewound:
         self.start = self.network.get_weights()
         self.state = [np.array(variable) for variable in self.step.optimizer.variables]
 
-    def weights_after(self, scenes=PAIR, steps=1, pieces=1):
-        """Weights after some steps, and what the last one counted."""
+    def rewind(self):
         self.network.set_weights(self.start)
         for variable, value in zip(self.step.optimizer.variables, self.state, strict=True):
             variable.assign(value)
+
+    def weights_after(self, scenes=PAIR, steps=1, pieces=1):
+        """Weights after some steps, and what the last one counted."""
+        self.rewind()
         samples = collect_samples(scenes, SPLIT, self.parameters, 0)
         for number in range(steps):
             counts = self.step(*samples.batch(0, number), pieces)
@@ -194,6 +197,18 @@ def test_a_batch_in_pieces_gives_the_step_of_the_whole(network):
         for one, other in zip(whole, parted, strict=True):
             np.testing.assert_allclose(other, one, **FLOAT32)
         np.testing.assert_allclose(counted_in_parts, counted, rtol=1e-5)
+
+
+def test_a_batch_of_equal_halves_has_the_dice_term_of_each(label_reader):
+    rewound, _ = label_reader
+    assert rewound.parameters.dice == 1
+    batch = collect_samples(PAIR, SPLIT, rewound.parameters, 0).batch(0, 0)
+    features, target = (np.concatenate([part[:2], part[:2]]) for part in batch)
+    losses = []
+    for pieces in (1, 2):
+        rewound.rewind()
+        losses.append(rewound.step(features, target, pieces)[0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)  # the Dice term's 1 above and below weighs more
 
 
 def test_what_a_step_counts(label_reader):
