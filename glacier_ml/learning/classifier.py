@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.features import compute_features, feature_set
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
 from glacier_ml.learning.tiles import Mosaic, reflect_to, window_origins, windows
@@ -208,6 +209,7 @@ class NetworkClassifier:
 
 
 def _load_network(path: Path) -> keras.Model:
+    start_tensorflow()
     import keras
 
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.parameters import AnyParameters
-from glacier_ml.learning.training import Metrics, TrainingFailed
+from glacier_ml.learning.training import Metrics
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Choices, Experiment
@@ -97,7 +98,8 @@ def tune(
     with _progress(name, study, wanted, experiment.baseline.epochs) as bar:
         while _open_trials(study, wanted, deadline):
             trial = Trial(experiment, data, seed, parent, limit, bar)
-            study.optimize(trial, n_trials=1, catch=(TrainingFailed, ArithmeticError, MemoryError))
+            # Whatever ends a trial must not end the study: its run keeps the traceback.
+            study.optimize(trial, n_trials=1, catch=(Exception,))
             bar.finish()
     return _result(study, experiment)
 
@@ -141,6 +143,7 @@ class Trial:
                 raise
             except Exception as error:
                 tracking.set_tags({"state": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
+                tracking.log_text(traceback.format_exc(), "traceback.txt")
                 self.bar.say(f"trial {trial.number} failed: {error}")
                 raise
             tracking.set_tags({"state": "complete"})
