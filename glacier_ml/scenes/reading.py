@@ -91,7 +91,7 @@ def scene_grid(path: Path, name: str) -> Grid:
 
 
 def scene_bands(path: Path, name: str, sensor: str | None = None) -> tuple[str, ...]:
-    """Bands of a scene, from the headers of its files alone; raises as `open_scene` where no pixel is read."""
+    """Bands of a scene, from the headers of its files; raises as `open_scene` where no pixel is read."""
     layers = _layers(path, name)
     return tuple(_named(layers, _sensor(path, layers, _tags(layers, name), name, sensor), name))
 
