@@ -21,6 +21,8 @@ def start_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    # Every classifier traces its network once; TensorFlow takes many of them for one that traces too often.
+    tf.get_logger().setLevel("ERROR")
 
 
 @contextmanager

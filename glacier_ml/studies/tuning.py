@@ -6,8 +6,9 @@ import hashlib
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -349,8 +350,7 @@ def study_figures(name: str, storage: str | None = None) -> dict[str, Any]:
     }
     drawn = {}
     for title, plot in plots.items():
-        try:
+        with suppress(ValueError, RuntimeError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # optuna's, of importances that few trials cannot tell apart
             drawn[title] = plot(study)
-        except (ValueError, RuntimeError):
-            continue
     return drawn

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     from glacier_ml.learning.classifier import NetworkClassifier
 
+# Before anything imports mlflow: it reports every database table and every file of a model otherwise.
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
 EXPERIMENT = "glacier_ml"
 PACKAGE = Path(__file__).resolve().parent.parent.parent
 REPORTED_PACKAGES = (
@@ -175,7 +179,6 @@ def tracking_uri() -> str:
 
 
 def _mlflow() -> Any:
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it reports every database table otherwise
     import mlflow
 
     return mlflow
