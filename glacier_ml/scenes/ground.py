@@ -143,8 +143,8 @@ def _debris(rng: np.random.Generator, land: Land) -> Field:
     bands = ndimage.map_coordinates(fractal_field(rng, shape, 3.0, 50.0), place, order=1, mode="nearest")
     bands = ndimage.gaussian_filter(bands, 1.0)
     below = _ramp(land.snow_line - land.surface, -50.0, 500.0)
-    medial = _ramp(bands + 1.5 * below, 1.25, 1.6)
+    medial = _ramp(bands + 1.3 * below, 1.5, 1.85)
     inside = ndimage.distance_transform_edt(land.glacier)
-    lateral = _ramp(14.0 * below - inside + 3.0 * bands, 0.0, 4.0)
+    lateral = _ramp(11.0 * below - inside + 3.0 * bands, 0.0, 4.0)
     thin = 0.25 * _ramp(bands, -1.0, 1.5) * below
     return np.maximum(np.maximum(medial, lateral), thin) * (0.88 + 0.1 * np.tanh(bands))

@@ -24,7 +24,7 @@ from glacier_ml.scenes.reflectance import observe
 from glacier_ml.scenes.scene import Grid, Scene
 from glacier_ml.scenes.terrain import CELL, MARGIN, REGIONS, Region, make_land
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 SIZE = (512, 448)
 MARKER = "made_scenes.json"
 
