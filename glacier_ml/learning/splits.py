@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning.overlaps import seen_elsewhere, widen
 
 if TYPE_CHECKING:
     from glacier_ml.scenes.catalog import LabelledScene
@@ -188,6 +189,8 @@ def make_split(scenes: Sequence[LabelledScene], rule: SplitRule) -> Split:
     else:
         draw = _split_randomly if rule.protocol == "random" else _split_by_block
         parts = {scene.scene.name: draw(scene, rule) for scene in scenes}
+    if rule.protocol == "block":
+        _withhold_other_dates(scenes, parts, rule)
     split = Split(rule, parts)
     labels = np.concatenate([_mask(scene)[split.training(scene.scene.name)] for scene in scenes])
     if labels.all() or not labels.any():
@@ -197,6 +200,16 @@ def make_split(scenes: Sequence[LabelledScene], rule: SplitRule) -> Split:
             "set a smaller gap or add scenes"
         )
     return split
+
+
+def _withhold_other_dates(
+    scenes: Sequence[LabelledScene], parts: dict[str, SceneSplit], rule: SplitRule
+) -> None:
+    """Let no ground train at one date that validates at another."""
+    validation = {name: part.validation for name, part in parts.items()}
+    for scene in scenes:
+        part = parts[scene.scene.name]
+        part.use[seen_elsewhere(scene, scenes, validation, rule.gap) & part.training] = NOTHING
 
 
 def _check_both_classes(scene: LabelledScene, rule: SplitRule) -> None:
@@ -264,14 +277,10 @@ def _halve(
 def _assemble(
     scene: LabelledScene, rule: SplitRule, numbers: NDArray[np.int32], uses: dict[int, int]
 ) -> SceneSplit:
-    from scipy.ndimage import binary_dilation
-
     lookup = np.full(numbers.max() + 1, NOTHING, dtype=np.uint8)
     lookup[list(uses)] = list(uses.values())
     use = lookup[numbers]
-    reach = np.ones((3, 3), dtype=bool)
-    near = binary_dilation(use > 0, reach, iterations=rule.gap) if rule.gap else use > 0
-    use[~near] = TRAINING
+    use[~widen(use > 0, rule.gap)] = TRAINING
     use[~scene.scene.valid] = NOTHING
     return SceneSplit(use, numbers, scene.scene.digest)
 
