@@ -146,9 +146,8 @@ def flow_sources(
     row, column : ndarray
         float64 (rows, columns) each; off the glacier a cell is its own source.
     """
-    slope_row, slope_column = np.gradient(surface)
-    steepness = np.hypot(slope_row, slope_column) + 1e-6
-    direction = np.stack([slope_row / steepness, slope_column / steepness])
+    slope = np.asarray(np.gradient(surface))
+    direction = slope / (np.hypot(*slope) + 1e-6)
     origin = np.stack(np.nonzero(glacier)).astype(float)
     here, moving = origin.copy(), np.ones(origin.shape[1], dtype=bool)
     limit = np.array(surface.shape)[:, None] - 1

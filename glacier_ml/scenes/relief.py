@@ -72,14 +72,27 @@ def drainage(height: Field, outlet: NDArray[np.bool_]) -> tuple[NDArray[np.int64
     rows, columns = height.shape
     # A frame that counts as already reached spares the test of the edges for every neighbour.
     width = columns + 2
-    level = np.pad(height, 1, constant_values=np.inf).ravel().tolist()
-    reached = np.pad(outlet, 1, constant_values=True).ravel().tolist()
+    order, receiver = _flood(
+        np.pad(height, 1, constant_values=np.inf).ravel().tolist(),
+        np.pad(outlet, 1, constant_values=True).ravel().tolist(),
+        np.flatnonzero(np.pad(outlet, 1)).tolist(),
+        (-1, 1, -width, width, -width - 1, -width + 1, width - 1, width + 1),
+    )
+    inner = np.full((rows + 2) * width, -1)
+    inner.reshape(rows + 2, width)[1:-1, 1:-1] = np.arange(rows * columns).reshape(rows, columns)
+    packed = np.empty(rows * columns, dtype=np.int64)
+    packed[inner[order]] = inner[np.asarray(receiver)[order]]
+    return inner[order], packed
+
+
+def _flood(
+    level: list[float], reached: list[bool], starts: list[int], around: tuple[int, ...]
+) -> tuple[list[int], list[int]]:
+    """Let water rise from the starts to `around` steps of flat index: order of reaching, and from where."""
     receiver = list(range(len(level)))
-    starts = np.flatnonzero(np.pad(outlet, 1)).tolist()
     heap = [(level[cell], cell) for cell in starts]
     heapq.heapify(heap)
     order = []
-    around = (-1, 1, -width, width, -width - 1, -width + 1, width - 1, width + 1)
     while heap:
         water, cell = heapq.heappop(heap)
         order.append(cell)
@@ -89,11 +102,7 @@ def drainage(height: Field, outlet: NDArray[np.bool_]) -> tuple[NDArray[np.int64
                 reached[beside] = True
                 receiver[beside] = cell
                 heapq.heappush(heap, (max(level[beside], water), beside))
-    inner = np.full(len(level), -1)
-    inner.reshape(rows + 2, width)[1:-1, 1:-1] = np.arange(rows * columns).reshape(rows, columns)
-    packed = np.empty(rows * columns, dtype=np.int64)
-    packed[inner[order]] = inner[np.asarray(receiver)[order]]
-    return inner[order], packed
+    return order, receiver
 
 
 def drained_area(order: NDArray[np.int64], receiver: NDArray[np.int64]) -> Field:
