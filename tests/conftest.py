@@ -1,6 +1,7 @@
-"""Fixtures for all tests: the labelled Landsat scenes, where they are, and scene folders of tiny size."""
+"""Fixtures for all tests: the labelled Landsat scenes, where they are, tiny scenes, tracking stores."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.scene import Grid
 
 ROOT = Path(__file__).resolve().parent.parent
+TOLD = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI")
 
 # Reflectance of glacier and other ground, by band: bright and dark in the visible, low in swir1 on ice.
 TINY_REFLECTANCE = {
@@ -72,3 +74,52 @@ def tiny_scene_folder(tmp_path, tiny_grid):
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """Make mlflow's tables once: that takes a second or more, and a copy nothing."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch, empty_database):
+    """Make an empty working folder the tracking store, with nothing told by the environment."""
+    import mlflow
+
+    for name in TOLD:
+        monkeypatch.delenv(name, raising=False)
+    shutil.copy(empty_database, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+@pytest.fixture(scope="session")
+def tiny_project(tmp_path_factory, empty_database):
+    """A folder where both networks were tuned on tiny scenes and promoted: see `tiny_studies.TinyProject`."""
+    from tiny_studies import run_tiny_project
+
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copy(empty_database, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in TOLD:
+            patch.delenv(name, raising=False)
+        patch.setenv("GLACIER_ML_CACHE", str(folder / "cache"))
+        patch.chdir(folder)
+        project = run_tiny_project(folder)
+    return project
+
+
+@pytest.fixture
+def beside_project(tiny_project, store, monkeypatch):
+    """An empty working folder whose tracking store and studies are a copy of the tiny project's."""
+    for name in ("mlflow.db", "optuna.db"):
+        shutil.copy(tiny_project.folder / name, store)
+    monkeypatch.setenv("GLACIER_ML_CACHE", str(tiny_project.folder / "cache"))
+    return store
