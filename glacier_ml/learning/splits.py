@@ -160,14 +160,7 @@ def untrained_pixels(description: dict[str, Any], scene: LabelledScene) -> Mask:
 
 
 def make_split(scenes: Sequence[LabelledScene], rule: SplitRule) -> Split:
-    """Split labelled scenes into training and validation pixels.
-
-    Parameters
-    ----------
-    scenes : sequence of LabelledScene
-        Training scenes of a catalog, with masks.
-    rule : SplitRule
-        How.
+    """Split labelled scenes, with masks, into training and validation pixels.
 
     Returns
     -------

@@ -30,11 +30,6 @@ def run_trial(
 
     Logged are the parameters first, and at the end - whatever it is - the metrics of every epoch; then the
     best epoch's metrics, the learning curve, the validation maps and the confusion matrix.
-
-    Returns
-    -------
-    Fitted
-        With its origin noted in the classifier.
     """
     tracking.log_params(flat_parameters(parameters) | {"seed": seed})
     tracking.log_dict(parameters.model_dump(), "parameters.json")
@@ -49,16 +44,8 @@ def run_trial(
         return measure(classifier, data.scenes, data.split.validation)
 
     try:
-        fitted = fit(
-            parameters,
-            data.scenes,
-            data.split,
-            validate,
-            seed=seed,
-            memory_limit=memory_limit,
-            on_epoch=note,
-            initial=initial,
-        )
+        options = {"seed": seed, "memory_limit": memory_limit, "on_epoch": note, "initial": initial}
+        fitted = fit(parameters, data.scenes, data.split, validate, **options)  # type: ignore[arg-type]
     finally:
         tracking.log_epochs(history)
     _log_outcome(fitted, data)

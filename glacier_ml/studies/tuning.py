@@ -91,8 +91,6 @@ def tune(
     storage = storage or DEFAULT_STORAGE
     study = _open_study(name, experiment, seed, storage)
     _note_inputs(study, storage, experiment, data, seed)
-    if not study.trials:
-        study.enqueue_trial(_baseline_values(experiment))
     parent = _adopt_parent(study)
     limit = memory_limit(experiment.memory_limit)
     deadline = time.monotonic() + timeout if timeout else None
@@ -222,7 +220,7 @@ def _baseline_values(experiment: Experiment) -> dict[str, Any]:
 def _note_inputs(
     study: optuna.Study, storage: str, experiment: Experiment, data: TrainingData, seed: int
 ) -> None:
-    """Say whether this study is new, goes on, or stands beside one whose inputs were others."""
+    """Say whether a study goes on, is new or stands beside another; a new one gets its baseline first."""
     inputs = {
         "experiment": experiment.digest,
         "data": data.digest,
@@ -233,6 +231,7 @@ def _note_inputs(
         print(f"{study.study_name}: goes on after {len(study.trials)} trials", file=sys.stderr)
     else:
         _tell_changes(study, storage, experiment.name, inputs)
+        study.enqueue_trial(_baseline_values(experiment))
         study.set_user_attr("opened", time.time())
     for key, value in inputs.items():
         study.set_user_attr(key, value)
