@@ -180,7 +180,7 @@ def synthesize(output: str, seed: int) -> None:
 
 @cli.command("main")
 @_data
-@click.option("--trials", type=COUNT, default="", help="Trials of each study.")
+@click.option("--trials", type=COUNT, default=3, show_default=True, help="Trials of each study.")
 @_seed
 def everything(data: str | None, trials: int | None, seed: int) -> None:
     """Tune both networks, promote, compare on the held-out scenes and map them, in one go."""
