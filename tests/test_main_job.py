@@ -1,0 +1,128 @@
+"""The main job from end to end, typed as a user types it: `mlflow run .` on a machine without conda."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from conftest import ROOT, TOLD
+from tiny_studies import SHAPE, write_catalog, write_experiment
+
+from glacier_ml.scenes.catalog import open_catalog
+
+LOAD = """
+import mlflow, numpy as np
+model = mlflow.pyfunc.load_model("models:/glacier-unet@champion")
+probability = model.predict(np.full((2, 40, 50, 5), 0.3, dtype=np.float32))
+assert probability.shape == (2, 40, 50) and 0 <= probability.min() <= probability.max() <= 1
+runs = mlflow.search_runs(search_all_experiments=True)
+print(*sorted(set(runs["tags.kind"])), *sorted(set(runs.status)), len(runs))
+"""
+
+
+def environment(site):
+    """What the commands run in: glacier_ml as if installed, no conda, nothing told about tracking."""
+    entry = site / "glacier_ml-0.dist-info"
+    entry.mkdir(parents=True, exist_ok=True)
+    (entry / "METADATA").write_text("Metadata-Version: 2.1\nName: glacier_ml\nVersion: 0\n")
+    (entry / "entry_points.txt").write_text(
+        "[mlflow.run_context_provider]\nglacier_ml = glacier_ml.conda_standin:ProjectStart\n"
+    )
+    hidden = (*TOLD, "PYTEST_CURRENT_TEST", "CONDA_EXE", "MLFLOW_CONDA_HOME", "MLFLOW_LOGGING_LEVEL")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    return {**kept, "PYTHONPATH": f"{site}:{ROOT}", "PATH": path, "GLACIER_ML_CACHE": str(site / "cache")}
+
+
+def type_in(folder, *arguments):
+    """Run a command of this environment in a folder; gives what it printed."""
+    done = subprocess.run(
+        [Path(sys.executable).parent / arguments[0], *map(str, arguments[1:])],
+        cwd=folder,
+        env=environment(folder.parent / "site"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A checkout whose experiments and scenes are tiny."""
+    folder = tmp_path_factory.mktemp("job") / "glacier_ml"
+    folder.mkdir()
+    for name in ("MLproject", "conda.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for network in ("ffnn", "unet"):
+        write_experiment(folder / "experiments", network)
+    write_catalog(folder.parent / "scenes")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def job(project):
+    """What `mlflow run .` printed."""
+    return type_in(project, "mlflow", "run", ".", "-P", "data=../scenes", "-P", "trials=1")
+
+
+def test_the_job_says_that_there_is_no_conda_and_who_leads(job):
+    notices = [line for line in job.stderr.splitlines() if line.startswith("glacier_ml:")]
+    assert len(notices) == 1 and "no conda" in notices[0]
+    for network in ("ffnn", "unet"):
+        assert f"glacier-{network} version 1 is the champion: there was no champion" in job.stdout
+    assert "mean IoU on held-out scenes: U-Net" in job.stdout
+    assert "Traceback" not in job.stderr
+
+
+def test_the_job_leaves_table_and_maps_on_the_scenes_grids(job, project):
+    table = pd.read_csv(project / "comparison/table.csv")
+    assert set(table.scene) == {"late"}
+    assert {"unet", "ffnn", "NDSI", "gradient boosting", "earlier outline unchanged"} <= set(table.classifier)
+    maps = {path.name for path in (project / "maps").glob("*.tif")}
+    assert maps == {f"{scene}_{kind}.tif" for scene in ("late", "blank") for kind in ("mask", "probability")}
+    for entry in open_catalog(project.parent / "scenes").of_role("test", "unseen"):
+        grid = entry.open().grid
+        with rasterio.open(project / f"maps/{entry.name}_mask.tif") as mask:
+            assert (mask.shape, mask.crs, mask.transform) == (SHAPE, grid.crs, grid.transform)
+            assert set(np.unique(mask.read(1))) <= {0, 1, 255}
+            assert mask.tags()["model"] == "models:/glacier-unet@champion"
+
+
+def test_the_champion_loads_with_mlflow_alone_and_the_runs_are_nested(job, project):
+    *kinds, status, count = type_in(project, "python", "-c", LOAD).stdout.split()
+    assert kinds == ["compare", "main", "predict", "promote", "refit", "study", "trial"]
+    # Nothing is left running: main, promote, compare, predict, and of each network study, trial and refit.
+    assert (status, count) == ("FINISHED", "10")
+
+
+def test_a_study_is_resumed_by_its_own_entry_point(job, project):
+    # The main job's U-Net study has its one trial: the same file and data go on with it.
+    arguments = ("-e", "tune_unet", "-P", "data=../scenes", "-P", "trials=1")
+    done = type_in(project, "mlflow", "run", ".", *arguments)
+    assert "goes on after 1 trials" in done.stderr
+    assert "registered as glacier-unet version 2" in done.stdout
+
+
+def test_a_scene_is_mapped_by_its_own_entry_point(job, project):
+    arguments = ("-e", "predict", "-P", "data=../scenes/blank", "-P", "output=one")
+    done = type_in(project, "mlflow", "run", ".", *arguments)
+    assert "area_km2" in done.stdout and (project / "one/blank_mask.tif").is_file()
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(3600)
+def test_the_default_job_ends_with_a_unet_above_ndsi_and_the_ffnn(tmp_path):
+    folder = tmp_path / "glacier_ml"
+    shutil.copytree(ROOT / "experiments", folder / "experiments")
+    for name in ("MLproject", "conda.yaml"):
+        shutil.copy(ROOT / name, folder)
+    done = type_in(folder, "mlflow", "run", ".")
+    table = pd.read_csv(folder / "comparison/table.csv")
+    ious = table[table.scene != "all scenes"].groupby("classifier").iou.mean()
+    assert ious["unet"] > max(ious["NDSI"], ious["ffnn"]), done.stdout
