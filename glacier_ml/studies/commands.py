@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from glacier_ml.errors import GlacierError
 from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.products.batch import area_table, check_mapping, map_scenes
 from glacier_ml.products.maps import check_folder
@@ -90,6 +91,10 @@ def run_training(
     experiment_path: str, data: str | None, run: str | None, init: str | None, register_it: bool, seed: int
 ) -> None:
     """Fit one set of parameters: the experiment's baseline, a run's, or a registered model's, further."""
+    if run and init:
+        raise GlacierError(
+            "train: run and init are both given; name the parameters or the model to go on from"
+        )
     experiment = read_experiment(experiment_path)
     initial = tracking.load_classifier(init) if init else None
     parameters = initial.parameters if initial else experiment.baseline

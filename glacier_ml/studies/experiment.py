@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.parameters import AnyParameters, first_fault, parse_parameters
 from glacier_ml.learning.splits import Protocol, SplitRule
+from glacier_ml.scenes.entries import UniqueKeyLoader
 
 Value = bool | int | float | str
 
@@ -141,7 +142,7 @@ class Experiment(_Strict):
         return parse_parameters({**self.parameters, **values}, f"experiment {self.name}")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(UniqueKeyLoader):
     """YAML 1.2's floats: without this, 1e-3 would be read as a string."""
 
 

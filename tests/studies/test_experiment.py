@@ -221,3 +221,10 @@ def test_the_digest_ignores_the_order_of_keys_and_defaults_written_out(written):
 def test_an_experiment_is_fixed(written):
     with pytest.raises(ValueError, match="frozen"):
         read_experiment(written()).trials = 3
+
+
+def test_a_key_given_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: a\nname: b\n")
+    with pytest.raises(GlacierError, match="twice.yaml: not valid YAML: key 'name' is given twice"):
+        read_experiment(path)
