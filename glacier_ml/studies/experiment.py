@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -204,7 +205,23 @@ def _check(experiment: Experiment, path: Path) -> None:
             )
         for value in space.probes:
             parse_parameters({**experiment.parameters, key: value}, f"{path}: search.{key}")
+    if experiment.network == "unet":
+        _check_tiles(experiment, path)
     if experiment.sampler == "grid" and any(isinstance(space, Range) for space in experiment.search.values()):
         raise GlacierError(
             f"{path}: sampler: a grid needs choices for every searched parameter, not low and high"
         )
+
+
+def _check_tiles(experiment: Experiment, path: Path) -> None:
+    """Refuse tile sizes that some searched number of levels cannot pool: trials would fail midway."""
+    sizes, levels = experiment.search.get("tile_size"), experiment.search.get("levels")
+    if isinstance(sizes, Range):
+        raise GlacierError(
+            f"{path}: search.tile_size: few sizes from {sizes.low} to {sizes.high} px fit a U-Net's levels; "
+            "name choices: {choices: [96, 128]}"
+        )
+    if sizes and levels:
+        for size, count in product(sizes.probes, levels.probes):
+            values = {**experiment.parameters, "tile_size": size, "levels": count}
+            parse_parameters(values, f"{path}: search.tile_size, search.levels")

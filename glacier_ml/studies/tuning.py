@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
@@ -95,7 +96,7 @@ def tune(
     limit = memory_limit(experiment.memory_limit)
     deadline = time.monotonic() + timeout if timeout else None
     with _progress(name, study, wanted, experiment.baseline.epochs) as bar:
-        while _open_trials(study, wanted, deadline):
+        while _open_trials(study, wanted, deadline) and not _exhausted(study, experiment):
             trial = Trial(experiment, data, seed, parent, limit, bar)
             # Whatever ends a trial must not end the study: its run keeps the traceback.
             study.optimize(trial, n_trials=1, catch=(Exception,))
@@ -139,6 +140,9 @@ class Trial:
                 value = self._train(trial, parameters)
             except optuna.TrialPruned:
                 tracking.set_tags({"state": "pruned"})
+                raise
+            except KeyboardInterrupt:  # the same command begins with it again
+                trial.study.enqueue_trial(trial.params)
                 raise
             except Exception as error:
                 tracking.set_tags({"state": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
@@ -204,17 +208,20 @@ def _open_study(name: str, experiment: Experiment, seed: int, storage: str) -> o
 def _sampler(experiment: Experiment, seed: int) -> optuna.samplers.BaseSampler:
     import optuna
 
-    if experiment.sampler == "grid":
-        grid = {name: list(space.probes) for name, space in experiment.search.items()}
-        return optuna.samplers.GridSampler(grid, seed=seed)
-    if experiment.sampler == "random":
+    if experiment.sampler in ("random", "grid"):  # a grid's points are enqueued, none is drawn
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=experiment.startup_trials)
 
 
-def _baseline_values(experiment: Experiment) -> dict[str, Any]:
-    baseline = experiment.baseline.model_dump()
-    return {name: baseline[name] for name in experiment.search}
+def _first_points(experiment: Experiment) -> list[dict[str, Any]]:
+    """Values that are tried before any is drawn: the baseline's, and after them all others of a grid."""
+    values = experiment.baseline.model_dump()
+    baseline = {name: values[name] for name in experiment.search}
+    if experiment.sampler != "grid":
+        return [baseline]
+    grid = product(*(space.probes for space in experiment.search.values()))
+    points = [dict(zip(experiment.search, point, strict=True)) for point in grid]
+    return [baseline, *(point for point in points if point != baseline)]
 
 
 def _note_inputs(
@@ -231,7 +238,8 @@ def _note_inputs(
         print(f"{study.study_name}: goes on after {len(study.trials)} trials", file=sys.stderr)
     else:
         _tell_changes(study, storage, experiment.name, inputs)
-        study.enqueue_trial(_baseline_values(experiment))
+        for point in _first_points(experiment):
+            study.enqueue_trial(point)
         study.set_user_attr("opened", time.time())
     for key, value in inputs.items():
         study.set_user_attr(key, value)
@@ -280,6 +288,14 @@ def _open_trials(study: optuna.Study, wanted: int, deadline: float | None) -> bo
         )
     late = deadline is not None and time.monotonic() >= deadline
     return states["complete"] + states["pruned"] < wanted and not late
+
+
+def _exhausted(study: optuna.Study, experiment: Experiment) -> bool:
+    """Whether every point of a grid was tried."""
+    from optuna.trial import TrialState
+
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    return experiment.sampler == "grid" and not waiting
 
 
 def _best_value(study: optuna.Study) -> float:

@@ -228,3 +228,11 @@ def test_a_key_given_twice_is_refused(tmp_path):
     path.write_text("name: a\nname: b\n")
     with pytest.raises(GlacierError, match="twice.yaml: not valid YAML: key 'name' is given twice"):
         read_experiment(path)
+
+
+def test_tile_sizes_must_fit_every_searched_number_of_levels(written):
+    # 48 px suits 5 levels (stride 16), 96 px even 6, but 48 px at 6 levels would be pooled by 32.
+    search = {"levels": {"low": 4, "high": 6}, "tile_size": {"choices": [48, 96]}}
+    match = "search.tile_size, search.levels: tile_size: 48 px is no multiple of 32"
+    refused(written(search=search), match)
+    refused(written(search={"tile_size": {"low": 96, "high": 288}}), "few sizes from 96 to 288 px fit")

@@ -191,6 +191,32 @@ def test_without_a_pruner_every_trial_runs_to_its_end(trained, data):
     assert result.states == {"complete": 2, "pruned": 0, "failed": 0}
 
 
+def test_a_grid_tries_each_of_its_points_once(trained, data):
+    search = {"nodes": {"choices": [4, 8]}, "activation": {"choices": ["relu", "tanh", "elu"]}}
+    failing = TrainingFailed("loss: not finite in epoch 1")
+    tried = trained(lambda number, parameters: failing if number == 3 else [0.5, 0.5])
+    chosen = experiment(search=search, sampler="grid", pruner="none")
+    tuned(2, data, experiment=chosen)
+    result, _ = tuned(99, data, experiment=chosen)  # goes on, and stops at the end of the grid
+    assert result.states == {"complete": 5, "pruned": 0, "failed": 1}
+    assert tried[0] == chosen.baseline
+    assert len({(one.nodes, one.activation) for one in tried}) == len(tried) == 2 * 3
+
+
+def test_an_interrupted_trial_is_tried_again(trained, data):
+    def stopped(number, parameters):
+        if number == 0:
+            raise KeyboardInterrupt
+        return [0.5, 0.5]
+
+    tried = trained(stopped)
+    with pytest.raises(KeyboardInterrupt):
+        tuned(1, data)
+    result, _ = tuned(1, data)
+    assert tried[0] == tried[1] == experiment().baseline and len(tried) == 2
+    assert result.states["complete"] == 1
+
+
 def test_no_trial_starts_after_the_timeout(trained, data, monkeypatch):
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(tuning, "time", SimpleNamespace(monotonic=lambda: clock.now, time=lambda: 0.0))
