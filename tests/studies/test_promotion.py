@@ -165,14 +165,16 @@ def test_nothing_to_promote_is_told(registry, model, told):
         promote(model)
 
 
-def test_a_second_model_is_compared_with_the_first(beside_project, tiny_project, capsys):
-    # The tiny project's champion maps these scenes all but perfectly, and so does another seed.
-    assert "glacier-ffnn version 1 is the champion: there was no champion" in tiny_project.printed
-    assert "glacier-unet version 1 is the champion" in tiny_project.printed
+def test_a_model_trained_further_is_compared_with_its_ancestor(beside_project, tiny_project, capsys):
+    # Both map these scenes all but perfectly.
+    for network in ("ffnn", "unet"):
+        assert f"glacier-{network} version 1 is the champion: there was no champion" in tiny_project.printed
     experiment, catalog = str(tiny_project.experiment("ffnn")), str(tiny_project.catalog)
-    run_training(experiment, catalog, None, None, True, 1)
+    run_training(experiment, catalog, None, "models:/glacier-ffnn@champion", True, 1)
     assert "registered as glacier-ffnn version 2; promote it with 'promote'" in capsys.readouterr().out
-    assert tracking.model_version("glacier-ffnn", "challenger") == "2"
+    first, second = (tracking.load_classifier(f"models:/glacier-ffnn/{version}").origin for version in (1, 2))
+    assert len(second["splits"]) == 2 and second["splits"][1] == first["splits"][0]
+    assert second["source"] == "fine-tuned from models:/glacier-ffnn@champion"
     run_promotion("ffnn", False)
     told = capsys.readouterr().out
     assert "glacier-ffnn version 2 stays a challenger: not distinguishable: IoU" in told
@@ -180,18 +182,7 @@ def test_a_second_model_is_compared_with_the_first(beside_project, tiny_project,
     run_promotion("ffnn", True)
     assert "version 2 is the champion: forced, over version 1" in capsys.readouterr().out
     assert tracking.model_version("glacier-ffnn", "champion") == "2"
-    runs = client().search_runs(
-        [client().get_experiment_by_name("glacier_ml").experiment_id], "tags.kind = 'promote'"
-    )
+    experiment_id = client().get_experiment_by_name("glacier_ml").experiment_id
+    runs = client().search_runs([experiment_id], "tags.kind = 'promote'")
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert any("glacier-ffnn/difference" in run.data.metrics for run in runs)
-
-
-def test_a_model_is_trained_further_and_remembers_both_splits(beside_project, tiny_project, capsys):
-    experiment, catalog = str(tiny_project.experiment("ffnn")), str(tiny_project.catalog)
-    run_training(experiment, catalog, None, "models:/glacier-ffnn@champion", True, 2)
-    assert "registered as glacier-ffnn version 2" in capsys.readouterr().out
-    origin = tracking.load_classifier("models:/glacier-ffnn@challenger").origin
-    first = tracking.load_classifier("models:/glacier-ffnn@champion").origin
-    assert len(origin["splits"]) == 2 and origin["splits"][1] == first["splits"][0]
-    assert origin["source"] == "fine-tuned from models:/glacier-ffnn@champion"

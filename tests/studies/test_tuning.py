@@ -39,6 +39,7 @@ def trained(store, monkeypatch, tiny_classifier):
             return SimpleNamespace(best={"val/iou": max(history)}, classifier=tiny_classifier)
 
         monkeypatch.setattr(tuning, "run_trial", run_trial)
+        monkeypatch.setattr(tracking, "log_classifier", lambda classifier: None)
         return tried
 
     return replace
@@ -87,14 +88,17 @@ def test_the_baseline_comes_first_and_trials_are_the_total(trained, data, capsys
     assert len({(one.learning_rate, one.nodes) for one in tried}) == 5
 
 
-def test_the_best_is_the_trial_with_the_highest_value(trained, data):
-    tried = trained(bowl)
+def test_the_best_is_the_trial_with_the_highest_value(trained, data, monkeypatch):
+    tried, kept = trained(bowl), []
+    monkeypatch.setattr(tracking, "log_classifier", lambda _: kept.append(tracking.active_run_id()))
     result, parent = tuned(6, data)
     values = [bowl(0, parameters)[-1] for parameters in tried]
     assert result.value == max(values) and result.number == values.index(max(values))
     assert result.best == tried[result.number]
     assert trial_runs(parent)[result.number].info.run_id == result.run_id
-    assert tracking.run_classifier(result.run_id) is not None
+    # A classifier is kept of each trial that was the best so far, and of no other.
+    rising = [number for number, value in enumerate(values) if value >= max(values[: number + 1])]
+    assert kept == [trial_runs(parent)[number].info.run_id for number in rising]
 
 
 def test_searched_values_stay_within_what_the_file_says(trained, data):
@@ -105,7 +109,7 @@ def test_searched_values_stay_within_what_the_file_says(trained, data):
         "activation": {"choices": ["relu", "tanh"]},
     }
     tried = trained(lambda number, parameters: [0.5, 0.5])
-    tuned(8, data, experiment=experiment(search=search, sampler="random"))
+    tuned(5, data, experiment=experiment(search=search, sampler="random"))
     assert all(0.001 <= one.learning_rate <= 0.1 and 0 <= one.penalty <= 0.5 for one in tried)
     assert {one.hidden_layers for one in tried} <= {1, 2, 3}
     assert {one.activation for one in tried} <= {"relu", "tanh"}
@@ -115,9 +119,9 @@ def test_searched_values_stay_within_what_the_file_says(trained, data):
 def test_the_same_seed_suggests_the_same_trials(trained, data):
     tried = trained(bowl)
     for seed, storage in ((0, "a"), (0, "b"), (1, "b")):
-        tuned(4, data, seed=seed, storage=f"sqlite:///{storage}.db")
-    assert tried[:4] == tried[4:8]
-    assert tried[8] == tried[0] and tried[9:] != tried[1:4]  # the baseline, then others
+        tuned(3, data, seed=seed, storage=f"sqlite:///{storage}.db")
+    assert tried[:3] == tried[3:6]
+    assert tried[6] == tried[0] and tried[7:] != tried[1:3]  # the baseline, then others
 
 
 @pytest.mark.parametrize(
