@@ -22,15 +22,15 @@ from glacier_ml.studies.contest import (
 )
 from glacier_ml.studies.data import TrainingData, load_training_data
 from glacier_ml.studies.experiment import Experiment, read_experiment
+from glacier_ml.studies.progress import tell_epochs
 from glacier_ml.studies.promotion import challenged, promote
 from glacier_ml.studies.registration import (
-    CHAMPION,
     model_name,
     prepare_candidate,
     register,
     register_best,
-    tell_epochs,
 )
+from glacier_ml.studies.tracking import CHAMPION
 from glacier_ml.studies.trial import run_trial
 from glacier_ml.studies.tuning import OBJECTIVE, StudyResult, memory_limit, study_figures, study_name, tune
 from glacier_ml.studies.validation import cross_validate, load_folds

@@ -24,7 +24,8 @@ from glacier_ml.scenes.catalog import Catalog, open_catalog
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import load_scenes
 from glacier_ml.studies.promotion import NETWORKS
-from glacier_ml.studies.registration import CHAMPION, model_name
+from glacier_ml.studies.registration import model_name
+from glacier_ml.studies.tracking import CHAMPION
 
 if TYPE_CHECKING:
     import pandas as pd

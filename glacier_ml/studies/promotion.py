@@ -14,7 +14,8 @@ from glacier_ml.learning.splits import untrained_pixels
 from glacier_ml.scenes.catalog import LabelledScene, open_catalog
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import load_scenes
-from glacier_ml.studies.registration import CHALLENGER, CHAMPION, model_name
+from glacier_ml.studies.registration import model_name
+from glacier_ml.studies.tracking import CHALLENGER, CHAMPION
 
 FEWEST_PIXELS = 20_000
 NETWORKS = ("ffnn", "unet")

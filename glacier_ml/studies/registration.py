@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from glacier_ml.evaluation.yardstick import calibrate, measure
 from glacier_ml.learning.classifier import NetworkClassifier
@@ -13,10 +12,10 @@ from glacier_ml.learning.training import Metrics, TrainingFailed
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Experiment
+from glacier_ml.studies.progress import tell_epochs
+from glacier_ml.studies.tracking import CHAMPION
 from glacier_ml.studies.trial import run_trial
 from glacier_ml.studies.tuning import StudyResult, memory_limit
-
-CHALLENGER, CHAMPION = "challenger", "champion"
 
 
 def model_name(network: str) -> str:
@@ -80,35 +79,28 @@ def refit(experiment: Experiment, data: TrainingData, result: StudyResult, seed:
     return candidate
 
 
-def tell_epochs(epochs: int) -> Any:
-    """A listener for `run_trial` that draws a progress bar with the time left."""
-    from tqdm import tqdm
-
-    bar = tqdm(total=epochs, desc="training", unit="epoch")
-
-    def on_epoch(epoch: int, metrics: Metrics) -> None:
-        bar.update(1)
-        bar.set_postfix_str(f"IoU {metrics['val/iou']:.3f}")
-        if epoch + 1 == epochs:
-            bar.close()
-
-    return on_epoch
-
-
 def register_best(experiment: Experiment, data: TrainingData, result: StudyResult, seed: int) -> str:
     """Refit a study's best parameters and register the better of refit and trial as challenger.
+
+    A resumed study whose best trial is still the one that was registered is left as it is.
 
     Returns
     -------
     str
         Version in the registry.
     """
-    candidates = [refit(experiment, data, result, seed)]
+    known = tracking.run_exists(result.run_id)
+    if known and (version := tracking.run_tags(result.run_id).get("registered_version")):
+        return version
     trial = tracking.run_classifier(result.run_id)
+    candidates = [refit(experiment, data, result, seed)]
     if trial is not None:
         candidates.append(prepare_candidate(trial, data, result.run_id, f"trial {result.number}"))
     best = max((one for one in candidates if one is not None), key=lambda one: one.iou)
-    return register(best, experiment.network, data)
+    version = register(best, experiment.network, data)
+    if known:
+        tracking.tag_run(result.run_id, {"registered_version": version})
+    return version
 
 
 def register(candidate: Candidate, network: str, data: TrainingData) -> str:

@@ -7,8 +7,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from glacier_ml.learning.training import Metrics
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Choices, Experiment
+from glacier_ml.studies.progress import Progress, show_progress
 from glacier_ml.studies.trial import run_trial
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def tune(
     parent = _adopt_parent(study)
     limit = memory_limit(experiment.memory_limit)
     deadline = time.monotonic() + timeout if timeout else None
-    with _progress(name, study, wanted, experiment.baseline.epochs) as bar:
+    with _bar(study, wanted, experiment.baseline.epochs) as bar:
         while _open_trials(study, wanted, deadline) and not _exhausted(study, experiment):
             trial = Trial(experiment, data, seed, parent, limit, bar)
             # Whatever ends a trial must not end the study: its run keeps the traceback.
@@ -318,36 +318,10 @@ def _result(study: optuna.Study, experiment: Experiment) -> StudyResult:
     return StudyResult(study.study_name, parameters, float(best.value or 0), best.number, run_id, states)
 
 
-class Progress:
-    """A bar over the epochs of all trials, with the time left and the best so far."""
-
-    def __init__(self, bar: Any, epochs: int, best: float) -> None:
-        self.bar, self.epochs, self.best, self.done = bar, epochs, best, 0
-
-    def step(self, trial: int, epoch: int, value: float) -> None:
-        """Count one epoch."""
-        self.best, self.done = max(self.best, value), epoch + 1
-        self.bar.update(1)
-        self.bar.set_postfix_str(f"trial {trial} IoU {value:.3f}, best {self.best:.3f}")
-
-    def finish(self) -> None:
-        """Count the epochs that a pruned or failed trial left out."""
-        self.bar.update(max(0, self.epochs - self.done))
-        self.done = 0
-
-    def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        self.bar.write(text, file=sys.stderr)
-
-
-@contextmanager
-def _progress(name: str, study: optuna.Study, wanted: int, epochs: int) -> Iterator[Progress]:
-    from tqdm import tqdm
-
+def _bar(study: optuna.Study, wanted: int, epochs: int) -> AbstractContextManager[Progress]:
     states = _finished(study)
-    done = states["complete"] + states["pruned"]
-    with tqdm(total=wanted * epochs, initial=min(done, wanted) * epochs, desc=name, unit="epoch") as bar:
-        yield Progress(bar, epochs, _best_value(study))
+    done = min(states["complete"] + states["pruned"], wanted)
+    return show_progress(study.study_name, wanted, done, epochs, _best_value(study))
 
 
 def study_figures(name: str, storage: str | None = None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, op
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData, load_scenes
 from glacier_ml.studies.experiment import Experiment
-from glacier_ml.studies.registration import tell_epochs
+from glacier_ml.studies.progress import tell_epochs
 from glacier_ml.studies.trial import run_trial
 from glacier_ml.studies.tuning import memory_limit
 

@@ -83,18 +83,34 @@ def candidate(iou, source):
     return Candidate(None, {"score/iou": iou}, "run", source)
 
 
+@pytest.fixture
+def bench(monkeypatch):
+    """Factory: a study's best run whose refit and trial have these IoUs; gives what is registered of it."""
+    tags = {}
+    monkeypatch.setattr(tracking, "run_exists", lambda run_id: True)
+    monkeypatch.setattr(tracking, "run_tags", lambda run_id: tags)
+    monkeypatch.setattr(tracking, "tag_run", lambda run_id, told: tags.update(told))
+    monkeypatch.setattr(registration, "prepare_candidate", lambda *given: candidate(given[0], given[3]))
+
+    def lay(refitted, trial):
+        taken = []
+        monkeypatch.setattr(registration, "refit", lambda *_: refitted and candidate(refitted, "refit"))
+        monkeypatch.setattr(tracking, "run_classifier", lambda run_id: trial)
+        monkeypatch.setattr(registration, "register", lambda one, *_: taken.append(one.source) or "7")
+        return taken
+
+    return lay
+
+
 @pytest.mark.parametrize(
     ("refitted", "trial", "registered"),
     [(0.8, 0.7, "refit"), (0.7, 0.8, "trial 3"), (None, 0.7, "trial 3"), (0.8, None, "refit")],
 )
-def test_the_better_of_refit_and_trial_is_registered(monkeypatch, refitted, trial, registered):
-    taken = []
-    monkeypatch.setattr(registration, "refit", lambda *_: refitted and candidate(refitted, "refit"))
-    monkeypatch.setattr(tracking, "run_classifier", lambda run_id: trial)
-    monkeypatch.setattr(registration, "prepare_candidate", lambda *given: candidate(given[0], given[3]))
-    monkeypatch.setattr(registration, "register", lambda one, *_: taken.append(one.source) or "7")
-    result = SimpleNamespace(run_id="run", number=3)
-    assert register_best(SimpleNamespace(network="ffnn"), None, result, 0) == "7"
+def test_the_better_of_refit_and_trial_is_registered_once(bench, refitted, trial, registered):
+    taken = bench(refitted, trial)
+    for _ in range(2):  # a study that is resumed and finds nothing better registers nothing again
+        result = SimpleNamespace(run_id="run", number=3)
+        assert register_best(SimpleNamespace(network="ffnn"), None, result, 0) == "7"
     assert taken == [registered]
 
 
@@ -160,3 +176,17 @@ def test_probabilities_of_a_sure_classifier_are_calibrated(data):
     timid = MadeClassifier({one.scene.name: sure_map(one.mask, 0.6) for one in data.scenes})
     fitted = prepare_candidate(timid, data, "run", "refit")
     assert fitted.classifier.temperature < 0.1 and fitted.iou == 1
+
+
+def test_a_study_with_nothing_new_is_not_registered_twice(store, data, monkeypatch):
+    from glacier_ml.studies.tuning import StudyResult
+
+    written = Experiment.model_validate(experiment_content())
+    registered = []
+    monkeypatch.setattr(registration, "refit", lambda *_: Candidate(None, {"score/iou": 0.5}, "", "refit"))
+    monkeypatch.setattr(registration, "register", lambda *_: registered.append(1) or str(len(registered)))
+    with tracking.start_run("trial-000", "trial") as run_id:
+        pass
+    result = StudyResult("made", written.baseline, 0.5, 0, run_id, {})
+    assert [register_best(written, data, result, 0) for _ in range(2)] == ["1", "1"]
+    assert len(registered) == 1

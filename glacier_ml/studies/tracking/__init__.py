@@ -27,9 +27,11 @@ from glacier_ml.studies.tracking.runs import (
     run_classifier,
     run_exists,
     run_parameters,
+    run_tags,
     runs_link,
     set_tags,
     start_run,
+    tag_run,
 )
 
 __all__ = [
@@ -53,7 +55,9 @@ __all__ = [
     "run_classifier",
     "run_exists",
     "run_parameters",
+    "run_tags",
     "runs_link",
     "set_tags",
     "start_run",
+    "tag_run",
 ]

@@ -275,6 +275,17 @@ def log_files(source: Path, folder: str | None = None) -> None:
     log(active_run_id(), str(source), folder)
 
 
+def tag_run(run_id: str, tags: Mapping[str, object]) -> None:
+    """Set tags of any run."""
+    for key, value in tags.items():
+        client().set_tag(run_id, key, str(value))
+
+
+def run_tags(run_id: str) -> dict[str, str]:
+    """Read the tags of a run."""
+    return dict(client().get_run(run_id).data.tags)
+
+
 def run_parameters(run_id: str) -> dict[str, str]:
     """Read the logged parameters of a run; GlacierError where there is no such run."""
     from mlflow.exceptions import MlflowException

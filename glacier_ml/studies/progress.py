@@ -1,0 +1,56 @@
+"""Progress bars of long work, with the time left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from glacier_ml.learning.training import Metrics
+
+
+class Progress:
+    """A bar over the epochs of all trials, with the time left and the best so far."""
+
+    def __init__(self, bar: Any, epochs: int, best: float) -> None:
+        self.bar, self.epochs, self.best, self.done = bar, epochs, best, 0
+
+    def step(self, trial: int, epoch: int, value: float) -> None:
+        """Count one epoch."""
+        self.best, self.done = max(self.best, value), epoch + 1
+        self.bar.update(1)
+        self.bar.set_postfix_str(f"trial {trial} IoU {value:.3f}, best {self.best:.3f}")
+
+    def finish(self) -> None:
+        """Count the epochs that a pruned or failed trial left out."""
+        self.bar.update(max(0, self.epochs - self.done))
+        self.done = 0
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.bar.write(text, file=sys.stderr)
+
+
+@contextmanager
+def show_progress(title: str, trials: int, done: int, epochs: int, best: float) -> Iterator[Progress]:
+    """Show a bar over `trials` trials of `epochs` epochs, `done` of which an earlier call has finished."""
+    from tqdm import tqdm
+
+    with tqdm(total=trials * epochs, initial=done * epochs, desc=title, unit="epoch") as bar:
+        yield Progress(bar, epochs, best)
+
+
+def tell_epochs(epochs: int) -> Any:
+    """A listener for `run_trial` that draws a progress bar with the time left."""
+    from tqdm import tqdm
+
+    bar = tqdm(total=epochs, desc="training", unit="epoch")
+
+    def on_epoch(epoch: int, metrics: Metrics) -> None:
+        bar.update(1)
+        bar.set_postfix_str(f"IoU {metrics['val/iou']:.3f}")
+        if epoch + 1 == epochs:
+            bar.close()
+
+    return on_epoch
