@@ -32,6 +32,7 @@ OUTCOMES = {
     "not glacier, left out": (0.15, 0.15, 0.15),
 }
 OUTLINE_COLOUR = (1.0, 0.95, 0.0)
+PANELS_ACROSS = 4
 _LONGEST_SIDE = 900  # px drawn of a map: more is not seen and makes files of many megabytes
 _STRETCH = (1, 99)  # percent of the valid pixels at which a band is black and white
 
@@ -83,9 +84,11 @@ def learning_curve(history: Mapping[str, Sequence[float]], title: str = "Learnin
 
     keys = [key.split("/", 1) for key in history if key.startswith(("train/", "val/"))]
     metrics = list(dict.fromkeys(metric for _, metric in keys))
-    figure = _figure(max(4.5 * len(metrics), 4.5), 3.6)
+    across = min(max(len(metrics), 1), PANELS_ACROSS)
+    down = max(-(-len(metrics) // PANELS_ACROSS), 1)
+    figure = _figure(4.5 * across, 3.6 * down)
     for position, metric in enumerate(metrics, start=1):
-        axes = figure.add_subplot(1, len(metrics), position)
+        axes = figure.add_subplot(down, across, position)
         for part, label, colour in (("train", "training", "#0072B2"), ("val", "validation", "#D55E00")):
             values = history.get(f"{part}/{metric}", ())
             if len(values):
@@ -180,7 +183,7 @@ def comparison_maps(maps: SceneMaps) -> Figure:
     """Draw false colour with the true outline, then the right and wrong pixels of each classifier."""
     scene, masks = maps.labelled.scene, maps.masks
     panels = len(masks) + 1
-    rows = -(-panels // 4)
+    rows = -(-panels // PANELS_ACROSS)
     columns = -(-panels // rows)
     width, height = _panel_size(scene.shape, columns)
     figure = _figure(width, height * rows)
