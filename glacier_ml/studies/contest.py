@@ -20,7 +20,7 @@ from glacier_ml.learning.baselines import fit_baselines
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.splits import SplitRule, make_split
 from glacier_ml.products.maps import check_folder, staged
-from glacier_ml.scenes.catalog import Catalog, open_catalog
+from glacier_ml.scenes.catalog import Catalog, LabelledScene, open_catalog
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import load_scenes
 from glacier_ml.studies.promotion import NETWORKS
@@ -74,8 +74,15 @@ def open_contest(data: str | None, output: str | Path) -> Catalog:
 
 
 def compare_champions(networks: Sequence[NetworkClassifier], catalog: Catalog, output: str | Path) -> Contest:
-    """Score champions and baselines on the held-out scenes; write and log tables and maps."""
+    """Score champions and baselines on the held-out scenes; write and log tables and maps.
+
+    Raises
+    ------
+    GlacierError
+        Where a champion was trained on one of them.
+    """
     held_out = load_scenes(catalog, "test")
+    check_unseen(networks, held_out)
     # The networks' own rule: the baselines learn from the very pixels that the networks did.
     classifiers = [*networks, *_baselines(catalog, networks[-1].origin["splits"][0]["rule"])]
     earlier = earlier_outlines(catalog.of_role("train"), held_out)
@@ -90,6 +97,19 @@ def compare_champions(networks: Sequence[NetworkClassifier], catalog: Catalog, o
         }
     )
     return contest
+
+
+def check_unseen(networks: Sequence[NetworkClassifier], held_out: Sequence[LabelledScene]) -> None:
+    """Refuse to score a network on a scene that it, or the model it goes on from, was trained on."""
+    for network in networks:
+        parts = [part for split in network.origin["splits"] for part in split["scenes"].values()]
+        seen = {part["digest"] for part in parts}
+        for scene in held_out:
+            if scene.scene.digest in seen:
+                raise GlacierError(
+                    f"{scene.entry.name}: the champion {network.name} was trained on this very scene; "
+                    "give it the role train, or tune the network on a catalog where its role is test"
+                )
 
 
 def champions() -> list[NetworkClassifier]:

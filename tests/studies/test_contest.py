@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_scenes import disc
+from made_classifiers import MadeClassifier
+from made_scenes import disc, made_scene
 from tiny_studies import SHAPE, wide_disc, write_catalog
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.comparison import EARLIER
+from glacier_ml.learning.splits import SplitRule, make_split
 from glacier_ml.studies import tracking
 from glacier_ml.studies.commands import run_comparison
-from glacier_ml.studies.contest import Contest, champions, open_contest, verdict
+from glacier_ml.studies.contest import Contest, champions, check_unseen, open_contest, verdict
 from glacier_ml.studies.tracking.runs import client
 
 ALL = {"ffnn", "unet", "NDSI", "NDSI tuned", "band ratio", "gradient boosting", EARLIER}
@@ -123,3 +125,14 @@ def test_a_lone_champion_is_compared_too(beside_project, tiny_project):
     client().delete_registered_model_alias("glacier-unet", "champion")
     assert tracking.model_version("glacier-unet", "champion") is None
     assert set(run_comparison(str(tiny_project.catalog), "alone").table.classifier) == ALL - {"unet"}
+
+
+def test_a_scene_that_a_champion_was_trained_on_is_not_scored():
+    seen, held_out = (made_scene(name, (60, 60), seed=seed) for seed, name in enumerate(("seen", "held-out")))
+    trained = make_split([seen], SplitRule(block=5, gap=4)).describe()
+    network = MadeClassifier({}, origin={"splits": [trained]})
+    check_unseen([network], [held_out])
+    # known by its pixels, whatever a catalog calls it
+    again = made_scene("renamed", (60, 60), seed=0)
+    with pytest.raises(GlacierError, match="renamed: the champion ffnn was trained on this very scene"):
+        check_unseen([network], [held_out, again])
