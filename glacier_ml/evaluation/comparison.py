@@ -61,9 +61,7 @@ class SceneMaps:
     @property
     def truth(self) -> Mask:
         """The true glacier mask."""
-        if self.labelled.mask is None:
-            raise GlacierError(f"{self.labelled.scene.name}: has no outlines to compare with; name some")
-        return self.labelled.mask
+        return self.labelled.truth
 
     @property
     def masks(self) -> dict[str, Mask]:
@@ -103,8 +101,7 @@ def classify_scenes(
 
 
 def _classify(classifiers: Sequence[Classifier], labelled: LabelledScene, earlier: Mask | None) -> SceneMaps:
-    if labelled.mask is None:
-        raise GlacierError(f"{labelled.scene.name}: has no outlines to compare with; name some or drop it")
+    _ = labelled.truth  # a scene without outlines is told before any map is made
     probabilities = {classifier.name: classifier.probability(labelled.scene) for classifier in classifiers}
     valid = np.logical_and.reduce(
         [labelled.scene.valid, *(np.isfinite(values) for values in probabilities.values())]

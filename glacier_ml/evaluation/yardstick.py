@@ -62,7 +62,7 @@ def score(classifier: NetworkClassifier, scene: LabelledScene, pixels: Mask) -> 
     if not pixels.any():
         return Confusion(0, 0, 0, 0), 0.0
     probability = classifier.probability(scene.scene, pixels)[pixels]
-    truth = scene.mask[pixels]  # type: ignore[index]  # training and test scenes have masks
+    truth = scene.truth[pixels]
     inside = np.clip(probability, 1e-7, 1 - 1e-7)
     loss = -np.log(np.where(truth, inside, 1 - inside)).mean()
     return confusion(truth, probability >= classifier.threshold), float(loss)
@@ -75,14 +75,14 @@ def calibrate(
 
     A split with a single validation block has none: the classifier keeps 1 and .5.
     """
-    probabilities, truths = [], []
+    probabilities, truths, raw = [], [], classifier.calibrated(0.5, 1.0)
     for scene in scenes:
         pixels = split.calibration(scene.scene.name)
         if pixels.any():
-            probabilities.append(classifier.calibrated(0.5, 1.0).probability(scene.scene, pixels)[pixels])
-            truths.append(scene.mask[pixels])  # type: ignore[index]  # training scenes have masks
+            probabilities.append(raw.probability(scene.scene, pixels)[pixels])
+            truths.append(scene.truth[pixels])
     if not probabilities:
-        return classifier.calibrated(0.5, 1.0)
+        return raw
     temperature = fit_temperature(probabilities, truths)
     warm = [apply_temperature(probability, temperature) for probability in probabilities]
     return classifier.calibrated(best_threshold(warm, truths), temperature)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glacier_ml.errors import GlacierError
 from glacier_ml.learning.calibration import best_threshold, iou_by_threshold
 from glacier_ml.learning.features import compute_features, feature_set, normalised_difference
 from glacier_ml.scenes.scene import Scene
@@ -187,7 +186,7 @@ def _best_rule(
         ious = []
         for labelled, training in trained:
             probability = rule.probability(labelled.scene)
-            ious.append(iou_by_threshold(probability[training], _mask(labelled)[training], scores))
+            ious.append(iou_by_threshold(probability[training], labelled.truth[training], scores))
         mean = np.nan_to_num(ious).mean(axis=0)
         if mean.max() > highest:
             chosen, best, highest = rule, float(scores[mean.argmax()]), float(mean.max())
@@ -196,14 +195,6 @@ def _best_rule(
 
 def _training_pixels(labelled: LabelledScene, split: Split) -> NDArray[np.bool_]:
     return split.training(labelled.scene.name) & labelled.scene.valid
-
-
-def _mask(labelled: LabelledScene) -> NDArray[np.bool_]:
-    if labelled.mask is None:
-        raise GlacierError(
-            f"{labelled.scene.name}: has no outlines; baselines are fitted to training scenes with outlines"
-        )
-    return labelled.mask
 
 
 def fit_gradient_boosting(
@@ -222,7 +213,7 @@ def fit_gradient_boosting(
         drawn = np.sort(random.choice(candidates, share, replace=False))
         stack = labelled.scene.stack(wanted.bands).reshape(-1, len(wanted.bands))
         values.append(compute_features(stack[drawn], wanted.bands, wanted))
-        classes.append(_mask(labelled).ravel()[drawn])
+        classes.append(labelled.truth.ravel()[drawn])
     model = HistGradientBoostingClassifier(max_iter=150, random_state=seed)
     with _threads_for(sum(map(len, classes))):
         model.fit(np.concatenate(values), np.concatenate(classes))
@@ -239,7 +230,7 @@ def _calibrated_threshold(
         pixels = split.calibration(labelled.scene.name) & labelled.scene.valid
         if pixels.any():
             probabilities.append(fitted.probability(labelled.scene, pixels)[pixels])
-            truths.append(_mask(labelled)[pixels])
+            truths.append(labelled.truth[pixels])
     return best_threshold(probabilities, truths) if probabilities else 0.5
 
 
@@ -290,7 +281,7 @@ def _digest(scenes: Sequence[LabelledScene], split: Split, seed: int) -> str:
     state.update(f"{sklearn.__version__} {split.digest} {seed} {feature_set('spectral')}".encode())
     for labelled in scenes:
         state.update(f"{labelled.scene.name} {labelled.scene.digest}".encode())
-        state.update(np.packbits([_mask(labelled), labelled.scene.valid]).tobytes())
+        state.update(np.packbits([labelled.truth, labelled.scene.valid]).tobytes())
     return state.hexdigest()[:32]
 
 

@@ -158,7 +158,7 @@ def collect_samples(
 def _prepare(
     scene: LabelledScene, split: Split, bands: tuple[str, ...], size: int, glacier_weight: float
 ) -> TrainingScene:
-    label = _mask(scene).astype(np.float32)
+    label = scene.truth.astype(np.float32)
     weight = split.training(scene.scene.name) * np.where(label > 0, np.float32(glacier_weight), np.float32(1))
     stack = reflect_to(scene.scene.stack(bands), size, size)
     target = np.zeros((*stack.shape[:2], 2), dtype=np.float32)  # padding keeps weight 0
@@ -170,7 +170,7 @@ def _glacier_weight(scenes: Sequence[LabelledScene], split: Split, parameters: A
     if parameters.glacier_weight != "balanced":
         return float(parameters.glacier_weight)
     # Scenes are drawn equally often, so their mean fraction is what the network meets.
-    fraction = np.mean([_mask(scene)[split.training(scene.scene.name)].mean() for scene in scenes])
+    fraction = np.mean([scene.truth[split.training(scene.scene.name)].mean() for scene in scenes])
     return float((1 - fraction) / fraction)
 
 
@@ -194,9 +194,3 @@ def feature_statistics(
         squares.append((values**2).mean(axis=0))
     mean = np.mean(means, axis=0)
     return mean, np.maximum(np.mean(squares, axis=0) - mean**2, 1e-6)
-
-
-def _mask(scene: LabelledScene) -> NDArray[np.bool_]:
-    if scene.mask is None:
-        raise GlacierError(f"{scene.scene.name}: has no outlines; a training scene needs them")
-    return scene.mask

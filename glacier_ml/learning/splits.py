@@ -185,7 +185,7 @@ def make_split(scenes: Sequence[LabelledScene], rule: SplitRule) -> Split:
     if rule.protocol == "block":
         _withhold_other_dates(scenes, parts, rule)
     split = Split(rule, parts)
-    labels = np.concatenate([_mask(scene)[split.training(scene.scene.name)] for scene in scenes])
+    labels = np.concatenate([scene.truth[split.training(scene.scene.name)] for scene in scenes])
     if labels.all() or not labels.any():
         left = "training pixels of one class only" if labels.size else "no training pixel"
         raise GlacierError(
@@ -206,9 +206,7 @@ def _withhold_other_dates(
 
 
 def _check_both_classes(scene: LabelledScene, rule: SplitRule) -> None:
-    if scene.mask is None:
-        raise GlacierError(f"{scene.scene.name}: has no outlines; a training scene needs them")
-    glacier = scene.mask[scene.scene.valid]
+    glacier = scene.truth[scene.scene.valid]
     if glacier.all() or not glacier.any():
         found = "glacier" if glacier.all() else "not glacier"
         raise GlacierError(
@@ -224,7 +222,7 @@ def _random(scene: LabelledScene, rule: SplitRule) -> np.random.Generator:
 
 def _split_by_block(scene: LabelledScene, rule: SplitRule) -> SceneSplit:
     """Draw blocks stratified by glacier fraction until the validation part resembles the scene."""
-    mask, valid = _mask(scene), scene.scene.valid
+    mask, valid = scene.truth, scene.scene.valid
     numbers = number_blocks(scene.scene.shape, rule.block)
     pixels = np.bincount(numbers[valid], minlength=numbers.max() + 1)
     glacier = np.bincount(numbers[valid & mask], minlength=numbers.max() + 1)
@@ -313,12 +311,6 @@ def _whole(scene: LabelledScene, rule: SplitRule, held: bool) -> SceneSplit:
         use = np.where(odd[numbers - 1], CALIBRATION, SCORING).astype(np.uint8)
     use[~scene.scene.valid] = NOTHING
     return SceneSplit(use, numbers, scene.scene.digest)
-
-
-def _mask(scene: LabelledScene) -> Mask:
-    if scene.mask is None:
-        raise GlacierError(f"{scene.scene.name}: has no outlines; a training scene needs them")
-    return scene.mask
 
 
 def check_protocol(protocol: str) -> None:

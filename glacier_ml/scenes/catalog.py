@@ -43,6 +43,15 @@ class LabelledScene:
     ground: NDArray[np.uint8] | None
     entry: CatalogEntry
 
+    @property
+    def truth(self) -> NDArray[np.bool_]:
+        """The mask of a scene that must have one; GlacierError without outlines."""
+        if self.mask is None:
+            raise GlacierError(
+                f"{self.scene.name}: has no outlines; training and comparisons need them: name some"
+            )
+        return self.mask
+
 
 @dataclass(frozen=True)
 class CatalogEntry:

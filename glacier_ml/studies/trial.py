@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from glacier_ml.evaluation import figures
-from glacier_ml.evaluation.metrics import Confusion
-from glacier_ml.evaluation.yardstick import measure, score
+from glacier_ml.evaluation.metrics import Confusion, confusion
+from glacier_ml.evaluation.yardstick import measure
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.parameters import AnyParameters
 from glacier_ml.learning.training import Fitted, Metrics, fit
@@ -74,14 +74,14 @@ def log_pictures(fitted: Fitted, data: TrainingData) -> None:
     pooled = Confusion(0, 0, 0, 0)
     for scene in data.scenes:
         shown = data.split.validation(scene.scene.name)
-        if not shown.any() or scene.mask is None:
+        if not shown.any():
             continue
-        counts, _ = score(fitted.classifier, scene, shown)
-        pooled += counts
         probability = fitted.classifier.probability(scene.scene, shown)
+        counts = confusion(scene.truth, probability >= fitted.classifier.threshold, shown)
+        pooled += counts
         title = f"{scene.scene.name}: validation IoU {np.nan_to_num(counts.iou):.3f}"
         panel = figures.validation_panel(
-            scene.scene, scene.mask, probability, fitted.classifier.threshold, shown, title
+            scene.scene, scene.truth, probability, fitted.classifier.threshold, shown, title
         )
         tracking.log_figure(panel, f"validation/{scene.scene.name}.png")
     tracking.log_figure(figures.confusion_matrix(pooled), "confusion_matrix.png")
