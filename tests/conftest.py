@@ -36,6 +36,17 @@ def real_scenes():
     pytest.skip(f"no catalog.yaml of the Landsat scenes below {' or '.join(map(str, roots))}")
 
 
+@pytest.fixture(scope="session")
+def real_toa():
+    """Folder of the Landsat 5 Level-1 data with known answers, beside the Landsat scenes."""
+    named = os.environ.get("GLACIER_ML_REAL_DATA")
+    roots = [Path(named), Path(named).parent] if named else [ROOT.parent / "shared", ROOT / "shared"]
+    for folder in [root / "toa" for root in roots]:
+        if (folder / "LT52240631988227CUB02").is_dir():
+            return folder
+    pytest.skip(f"no toa/LT52240631988227CUB02 below {' or '.join(map(str, roots))}")
+
+
 @pytest.fixture
 def tiny_grid():
     """Factory of grids, 24 rows and 32 columns of 30 m in UTM 6 north unless told otherwise."""

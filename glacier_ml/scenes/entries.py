@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.landsat import sensor_named
+from glacier_ml.scenes.landsat.names import sensor_named
 from glacier_ml.scenes.scene import BANDS
 
 ROLES = ("train", "test", "unseen")

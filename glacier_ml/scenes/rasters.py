@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,15 +18,17 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.scene import Grid
 
+_REMOTE = re.compile(r"/vsi|[a-z][a-z0-9]+://")
+
 
 @contextmanager
-def open_raster(path: Path, where: str) -> Iterator[Any]:
+def open_raster(path: str | Path, where: str) -> Iterator[Any]:
     """Open a raster for reading; whatever GDAL cannot read becomes a one-line error.
 
     Parameters
     ----------
-    path : pathlib.Path
-        The raster.
+    path : str or pathlib.Path
+        The raster; a text may also be a URL or one of GDAL's /vsi... paths.
     where : str
         What the error begins with: a scene's name.
 
@@ -38,13 +41,14 @@ def open_raster(path: Path, where: str) -> Iterator[Any]:
     GlacierError
         Where the file is missing or damaged.
     """
-    if not path.is_file():
+    text = str(path)
+    if not _REMOTE.match(text) and not Path(path).is_file():
         raise GlacierError(f"{where}: {path} is not a file; give the path of a GeoTIFF")
     try:
         with warnings.catch_warnings():
             # grid_of tells the same, as an error and with the file's name.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as dataset:
+            with rasterio.open(text) as dataset:
                 yield dataset
     except RasterioError as error:
         reason = " ".join(str(error.__cause__ or error).split())

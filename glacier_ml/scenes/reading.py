@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.landsat import SENSOR_BANDS, band_number, date_in, sensor_named, sensors_in
+from glacier_ml.scenes.landsat.names import SENSOR_BANDS, band_number, date_in, sensor_named, sensors_in
 from glacier_ml.scenes.outlines import names_outlines
 from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster, write_raster
 from glacier_ml.scenes.scene import BANDS, Grid, Scene

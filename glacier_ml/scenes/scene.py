@@ -60,6 +60,8 @@ class Scene:
         Where the pixels lie.
     provenance : dict
         Source path, sensor, date and what else is known of the scene's origin; plain JSON values.
+    quality : dict of str to ndarray
+        Boolean masks (rows, columns) by the names of `landsat.quality.MASKS`; those that the source can tell.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Scene:
     valid: NDArray[np.bool_]
     grid: Grid
     provenance: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,7 +90,13 @@ class Scene:
         return np.where(self.valid[..., None], stacked, np.float32(0))
 
     def saturated(self, band: str) -> NDArray[np.bool_]:
-        """Pixels (rows, columns) at a band's ceiling; none where its largest value is a rare one."""
+        """Pixels (rows, columns) at a band's ceiling.
+
+        As the quality masks say; without them those at the largest value, none where that is a rare one.
+        """
+        told = self.quality.get(f"saturated_{band}")
+        if told is not None:
+            return self.valid & told
         values = self.bands[band]
         if not self.valid.any():
             return np.zeros(self.shape, dtype=bool)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.landsat import SENSOR_BANDS, band_number, date_in, sensor_named, sensors_in
+from glacier_ml.scenes.landsat.names import SENSOR_BANDS, band_number, date_in, sensor_named, sensors_in
 
 
 @pytest.mark.parametrize(

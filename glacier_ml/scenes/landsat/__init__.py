@@ -1,0 +1,1 @@
+"""What is Landsat's own: names, metadata files, digital numbers, quality bands, bundles."""

@@ -1,0 +1,231 @@
+"""Sources: scenes before they are read, so that a part of one can be read alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.landsat.quality import quality_masks
+from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
+from glacier_ml.scenes.scene import Grid, Scene
+
+LARGEST_MEDIAN = 2.0
+"""Reflectance seldom passes 1.2, even of snow facing a low sun; DN start far above. Chosen here."""
+
+LARGEST_SCENE = 20_000 * 20_000
+"""Pixels of the largest grid that is taken for a scene's: a Landsat frame has about 8000 x 8000. Chosen here."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One band of one file, before it is read.
+
+    Attributes
+    ----------
+    label : str
+        What the file calls it.
+    path : str
+        What GDAL opens: a file, /vsisubfile/..., a URL.
+    index : int
+        Position in the file, from 1.
+    gain, offset : float or None
+        Reflectance = gain x value + offset. None: the values are reflectance, by the file's own scale and offset.
+    fill, ceiling : float or None
+        Value without data, beside the file's nodata; value at which the sensor is saturated.
+    file : str
+        How errors call the file; default the path's last part.
+    """
+
+    label: str
+    path: str
+    index: int = 1
+    gain: float | None = None
+    offset: float = 0.0
+    fill: float | None = None
+    ceiling: float | None = None
+    file: str = ""
+
+    @property
+    def place(self) -> str:
+        """File and, where it has several, the band, for errors."""
+        file = self.file or Path(self.path).name
+        return file if self.label == Path(file).stem else f"{file} band {self.index}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A scene before it is read.
+
+    Attributes
+    ----------
+    name : str
+        The scene's.
+    layers : dict of str to Layer
+        By band name, in the order of `BANDS`, all on `grid`.
+    grid : Grid
+        Of the whole scene.
+    provenance : dict
+        As `Scene.provenance`.
+    quality : dict of str to Layer
+        Quality bands by kind: 'QA_PIXEL', 'BQA', 'QA_RADSAT' or 'quality' (this package's own).
+    """
+
+    name: str
+    layers: dict[str, Layer]
+    grid: Grid
+    provenance: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, Layer] = field(default_factory=dict)
+
+    def read(self, window: Window | None = None, drop: tuple[str, ...] = ()) -> Scene:
+        """Read a window of the scene; nothing else of its files is read.
+
+        Parameters
+        ----------
+        window : rasterio.windows.Window, optional
+            Whole pixels inside the grid; default all.
+        drop : tuple of str
+            Quality masks whose pixels become invalid, such as ('cloud', 'cloud_shadow').
+
+        Returns
+        -------
+        Scene
+            A window without data is read, too: `valid` is false everywhere then.
+
+        Raises
+        ------
+        GlacierError
+            Where a file cannot be read or holds DN.
+        """
+        window = window or Window(0, 0, self.grid.shape[1], self.grid.shape[0])
+        bands, quality = {}, {}
+        for band, layer in self.layers.items():
+            bands[band], saturated = read_layer(layer, window, self.name)
+            if saturated is not None:
+                quality[f"saturated_{band}"] = saturated
+        for kind, layer in self.quality.items():
+            for mask, flagged in quality_masks(_raw(layer, window, self.name), kind, self._sensor).items():
+                quality[mask] = quality[mask] | flagged if mask in quality else flagged
+        valid = np.logical_and.reduce([np.isfinite(values) for values in bands.values()])
+        for mask in (*drop, "fill"):
+            valid = valid & ~quality.get(mask, np.False_)
+        grid = grid_window(self.grid, window)
+        return Scene(self.name, bands, valid, grid, dict(self.provenance), quality)
+
+    @property
+    def _sensor(self) -> str | None:
+        return self.provenance.get("sensor")
+
+    def strips(self, rows: int = 512) -> Iterator[Window]:
+        """Windows of the scene's whole width that cover it from top to bottom."""
+        height, width = self.grid.shape
+        for top in range(0, height, rows):
+            yield Window(0, top, width, min(rows, height - top))
+
+
+def grid_window(grid: Grid, window: Window) -> Grid:
+    """Grid of a window of a grid."""
+    moved = grid.transform * Affine.translation(window.col_off, window.row_off)
+    return Grid(grid.crs, moved, (int(window.height), int(window.width)))
+
+
+def common_grid(layers: dict[str, Layer], name: str) -> Grid:
+    """Grid of all layers, from their headers.
+
+    Raises
+    ------
+    GlacierError
+        Where grids differ, a georeference is missing, the grid is larger than any scene or the values are DN.
+    """
+    grids = {}
+    for band, layer in layers.items():
+        with open_raster(layer.path, name) as dataset:
+            grids[band] = grid_of(dataset, name)
+            _check_type(dataset, layer, name)
+    first = next(iter(grids))
+    rows, columns = grids[first].shape
+    if rows * columns > LARGEST_SCENE:
+        raise GlacierError(
+            f"{name}: {layers[first].place} has {rows} x {columns} pixels, more than any Landsat scene; cut it"
+        )
+    for band, grid in grids.items():
+        difference = grid_difference(grids[first], grid)
+        if difference:
+            raise GlacierError(
+                f"{name}: {layers[first].place} and {layers[band].place} are on different grids "
+                f"({difference}); export all bands on one grid"
+            )
+    return grids[first]
+
+
+def _check_type(dataset: Any, layer: Layer, name: str) -> None:
+    if layer.index > dataset.count or (layer.index == 1 and layer.label == Path(layer.path).stem and dataset.count > 1):
+        raise GlacierError(
+            f"{name}: {layer.place} has {dataset.count} bands, not one; keep one band a file"
+        )
+    kind = np.dtype(dataset.dtypes[layer.index - 1])
+    if kind.kind not in "iuf":
+        raise GlacierError(f"{name}: {layer.place} holds {kind}, not numbers; export reflectance as float32")
+    if layer.gain is None and kind.kind in "iu" and dataset.scales[layer.index - 1] == 1.0:
+        raise holds_numbers(name, layer, str(kind))
+
+
+def holds_numbers(name: str, layer: Layer, what: str) -> GlacierError:
+    """Error of a file of DN where reflectance is wanted."""
+    return GlacierError(
+        f"{name}: {layer.place} holds DN, not reflectance ({what}); add the scene's MTL file to its folder, "
+        "or convert it to top-of-atmosphere reflectance (0 to about 1) first"
+    )
+
+
+def read_layer(
+    layer: Layer, window: Window, name: str
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Reflectance of a window of a layer, NaN without data, and its saturated pixels where that can be told.
+
+    Raises
+    ------
+    GlacierError
+        Where the file cannot be read or holds DN.
+    """
+    with open_raster(layer.path, name) as dataset:
+        raw = dataset.read(layer.index, window=window, masked=True)
+        scale, offset = dataset.scales[layer.index - 1], dataset.offsets[layer.index - 1]
+    with np.errstate(over="ignore"):  # fill beyond float32 becomes infinite and thus invalid
+        values = raw.astype(np.float32).filled(np.nan)
+    lacking = ~np.isfinite(values)
+    if layer.fill is not None:
+        lacking |= raw.data == layer.fill
+    if layer.gain is not None:
+        scale, offset = layer.gain, layer.offset
+    if (scale, offset) != (1.0, 0.0):
+        values = (raw.data * np.float64(scale) + offset).astype(np.float32)
+    values[lacking] = np.nan
+    if layer.gain is None:
+        _check_reflectance(values, lacking, layer, name)
+    saturated = None if layer.ceiling is None else ~lacking & (raw.data >= layer.ceiling)
+    return values, saturated
+
+
+def _check_reflectance(
+    values: NDArray[np.float32], lacking: NDArray[np.bool_], layer: Layer, name: str
+) -> None:
+    median = float(np.median(values[~lacking])) if not lacking.all() else 0.0
+    if median > LARGEST_MEDIAN:
+        raise holds_numbers(name, layer, f"{values.dtype}, median {median:g}")
+
+
+def _raw(layer: Layer, window: Window, name: str) -> NDArray[Any]:
+    """Values of a quality band as whole numbers; what is no number counts as fill (bit 0)."""
+    with open_raster(layer.path, name) as dataset:
+        raw = dataset.read(layer.index, window=window)
+    if raw.dtype.kind == "f":  # Earth Engine's exports turn the bits into floats where other bands are
+        raw = np.where(np.isfinite(raw) & (raw >= 0) & (raw < 2**31), raw, 1)
+    return raw.astype(np.int64)
