@@ -75,6 +75,8 @@ class CatalogEntry:
         Outlines (any CRS; None = none found) and ground classes (on the scene's grid).
     sensor, earth_engine_id : str or None
         What band numbers mean; the image that the scene was cut from.
+    bounds : tuple of float or None
+        West, south, east, north in degrees: what `download` cuts out of that image.
     """
 
     name: str
@@ -88,6 +90,7 @@ class CatalogEntry:
     earth_engine_id: str | None = None
     sensor: str | None = None
     ground: Path | None = None
+    bounds: tuple[float, float, float, float] | None = None
 
     def open(self) -> Scene:
         """Read the scene alone, every pixel valid that has data.

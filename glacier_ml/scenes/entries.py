@@ -21,14 +21,16 @@ _NAME = re.compile(r"[\w][\w.-]*")
 _DATE = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 
 
-def read_entries(path: Path) -> list[dict[str, Any]]:
+def read_entries(path: Path, existing: bool = True) -> list[dict[str, Any]]:
     """Read and check a catalog's file.
 
     Parameters
     ----------
     path : pathlib.Path
         YAML with one key, `scenes`: a list of mappings with `name`, `path`, `place`, `region`, `role`
-        and optionally `date`, `date_bands`, `outlines`, `ground`, `sensor`, `earth_engine_id`.
+        and optionally `date`, `date_bands`, `outlines`, `ground`, `sensor`, `earth_engine_id`, `bounds`.
+    existing : bool
+        Whether the files that the entries name must be there; before a download they need not.
 
     Returns
     -------
@@ -47,7 +49,8 @@ def read_entries(path: Path) -> list[dict[str, Any]]:
         )
     _check_keys(content, ("scenes",), str(path))
     entries = [
-        _entry(item, _place(path, item, number), path) for number, item in enumerate(content["scenes"], 1)
+        _entry(item, _place(path, item, number), path, existing)
+        for number, item in enumerate(content["scenes"], 1)
     ]
     names = [entry["name"] for entry in entries]
     for number, name in enumerate(names):
@@ -97,7 +100,7 @@ def _suggestion(word: str, known: tuple[str, ...]) -> str | None:
     return f"did you mean {known[likeness.index(best)]!r}?" if best >= 0.6 else None
 
 
-def _entry(item: Any, where: str, path: Path) -> dict[str, Any]:
+def _entry(item: Any, where: str, path: Path, existing: bool) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise GlacierError(f"{where}: must be a mapping of keys to values, not {_kind(item)}")
     _check_keys(item, tuple(_CHECKS), where)
@@ -106,21 +109,23 @@ def _entry(item: Any, where: str, path: Path) -> dict[str, Any]:
         raise GlacierError(f"{where}: {', '.join(missing)} missing; each scene needs {', '.join(_REQUIRED)}")
     folder = path.parent
     entry = {key: _CHECKS[key](value, f"{where}: {key}") for key, value in item.items()}
-    entry["path"] = _existing(entry["path"], (folder,), f"{where}: path")
+    entry["path"] = _file(entry["path"], (folder,), f"{where}: path", existing)
     for key in ("outlines", "ground"):
         if key in entry:
-            entry[key] = _existing(entry[key], (folder, entry["path"]), f"{where}: {key}")
+            entry[key] = _file(entry[key], (folder, entry["path"]), f"{where}: {key}", existing)
     if entry["role"] == "unseen" and "outlines" in entry:
         raise GlacierError(f"{where}: outlines: role unseen has none; set role: test to compare with them")
     return entry
 
 
-def _existing(text: str, folders: tuple[Path, ...], where: str) -> Path:
+def _file(text: str, folders: tuple[Path, ...], where: str, existing: bool) -> Path:
     """First of the folders' paths that exists; an absolute text stands for itself."""
     candidates = [folder / Path(text).expanduser() for folder in folders]
     for candidate in candidates:
         if candidate.exists():
             return candidate
+    if not existing:
+        return candidates[0]
     raise GlacierError(f"{where}: {candidates[0]} does not exist; paths are relative to the catalog's folder")
 
 
@@ -171,6 +176,16 @@ def _date_bands(value: Any, where: str) -> dict[str, str]:
     return {band: _date(day, f"{where}: {band}") for band, day in value.items()}
 
 
+def _bounds(value: Any, where: str) -> tuple[float, float, float, float]:
+    """West, south, east, north; west is the larger where they span the 180th meridian."""
+    numbers = value if isinstance(value, list) and len(value) == 4 else []
+    if numbers and all(type(one) in (int, float) and abs(one) <= 180 for one in numbers):
+        west, south, east, north = map(float, numbers)
+        if west != east and -90 <= south < north <= 90:
+            return west, south, east, north
+    raise GlacierError(f"{where}: {_kind(value)} must be [west, south, east, north] in degrees")
+
+
 def _sensor(value: Any, where: str) -> str:
     return sensor_named(_text(value, where), where)
 
@@ -187,4 +202,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "ground": _text,
     "sensor": _sensor,
     "earth_engine_id": _text,
+    "bounds": _bounds,
 }

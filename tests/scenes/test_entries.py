@@ -40,6 +40,38 @@ def test_paths_are_relative_to_the_catalog(entries, tmp_path):
     assert entry["path"] == tmp_path / "a"
 
 
+def test_bounds_are_four_numbers_in_degrees(entries):
+    (entry,) = entries(with_keys("bounds: [-147.2, 60, -146.9, 61.2]"))
+    assert entry["bounds"] == (-147.2, 60.0, -146.9, 61.2)
+    # From 179 degrees east to 179 degrees west: across the 180th meridian.
+    (entry,) = entries(with_keys("bounds: [179, 60, -179, 61]"))
+    assert entry["bounds"] == (179.0, 60.0, -179.0, 61.0)
+
+
+def test_before_a_download_the_files_need_not_be_there(entries, tmp_path):
+    text = with_keys("outlines: b.gpkg").replace("path: a", "path: later")
+    with pytest.raises(GlacierError, match="later does not exist"):
+        entries(text)
+    (entry,) = read_entries(tmp_path / "catalog.yaml", existing=False)
+    assert entry["path"] == tmp_path / "later"
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        "-147", "[1, 2, 3]", "[1, 2, 3, x]", "[1, 2, 3, .nan]", "[1, 2, 3, .inf]", "[1, 2, 3, yes]",
+        "[3, 2, 3, 4]", f"[1{400 * '0'}, 2, 3, 4]",
+        "[1, 4, 3, 2]", "[-190, 2, 3, 4]", "[1, 2, 3, 91]", "[1, 2, 3, 4, 5]", "{west: 1}", "",
+        "[488205, 6754815, 503055, 6781425]",
+    ],
+)  # fmt: skip
+def test_bounds_that_are_none_are_refused(entries, bounds):
+    with pytest.raises(
+        GlacierError, match=r"scene 'a': bounds: .* must be \[west, south, east, north\] in degrees$"
+    ):
+        entries(with_keys(f"bounds: {bounds}"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
