@@ -32,6 +32,27 @@ WORD = _Optional(click.STRING, "text")
 COUNT = _Optional(click.IntRange(min=1), "number")
 SECONDS = _Optional(click.FloatRange(min=0, min_open=True), "seconds")
 SEED = click.IntRange(min=0)
+METHOD = _Optional(click.Choice(["mtl", "chander"]), "method")
+
+
+class _List(click.ParamType):
+    """Words or numbers between commas; None for ''."""
+
+    def __init__(self, kind: Any, name: str, length: int | None = None) -> None:
+        self.kind, self.name, self.length = kind, name, length
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Give a tuple of words or numbers."""
+        if value is None or value == "" or isinstance(value, tuple):
+            return value or None
+        parts = tuple(self.kind.convert(part.strip(), param, ctx) for part in value.split(","))
+        if self.length and len(parts) != self.length:
+            self.fail(f"{value!r} has {len(parts)} numbers; give west,south,east,north", param, ctx)
+        return parts
+
+
+BOUNDS = _List(click.FLOAT, "west,south,east,north", 4)
+MASKS = _List(click.STRING, "masks")
 
 _data = click.option("--data", type=WORD, default="", help=DATA_HELP)
 _seed = click.option(
@@ -164,6 +185,56 @@ def predict(data: str | None, model: str, output: str, scheduler: str | None) ->
             f"scheduler: {scheduler} cannot be used yet; leave it out to map scenes one by one"
         )
     run_prediction(data, model, output)
+
+
+@cli.command("import-scene")
+@click.option(
+    "--source",
+    type=WORD,
+    default="",
+    help="Landsat bundle (folder, .tar, .tar.gz, .zip), export, STAC Item or URL of one.",
+)
+@click.option("--output", default="scenes", show_default=True, help="Folder that gets one folder a scene.")
+@click.option("--method", type=METHOD, default="", help="DN to reflectance: mtl or chander  [default: mtl]")
+@click.option(
+    "--sensor", type=WORD, default="", help="What band numbers mean, where no file says so: TM, ETM+, OLI."
+)
+@click.option(
+    "--bounds", type=BOUNDS, default="", help="west,south,east,north in degrees: import this part alone."
+)
+@click.option(
+    "--drop", type=MASKS, default="", help="Masks without data: cloud,cloud_shadow,saturated_blue ..."
+)
+@click.option(
+    "--outlines", type=WORD, default="", help="RGI or GLIMS polygons: those of the scene are put beside it."
+)
+@click.option(
+    "--overwrite", type=click.BOOL, default=False, help="Replace scene folders that are there already."
+)
+def import_scene(source: str | None, output: str, drop: tuple[str, ...] | None, **chosen: Any) -> None:
+    """Turn what an archive hands out into scene folders of reflectance COGs.
+
+    Clouds are kept unless --drop names them: Landsat's cloud mask takes bright ice for cloud.
+    """
+    from glacier_ml.scenes.importing import ImportOptions
+    from glacier_ml.scenes.importing import import_scene as run
+
+    if source is None:
+        raise GlacierError(
+            "source: not given; name a Landsat bundle, an export, a STAC Item or a folder of them"
+        )
+    for imported in run(source, output, ImportOptions(drop=drop or (), **chosen)):
+        print(imported)
+
+
+@cli.command()
+@_data
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def inspect(data: str | None, as_json: bool) -> None:
+    """Tell what is wrong with scenes before they are used: grids, days, saturation, season, outlines."""
+    from glacier_ml.scenes.inspection.report import inspect_data
+
+    print(inspect_data(data, as_json))
 
 
 @cli.command()

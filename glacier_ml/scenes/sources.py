@@ -21,7 +21,7 @@ LARGEST_MEDIAN = 2.0
 """Reflectance seldom passes 1.2, even of snow facing a low sun; DN start far above. Chosen here."""
 
 LARGEST_SCENE = 20_000 * 20_000
-"""Pixels of the largest grid that is taken for a scene's: a Landsat frame has about 8000 x 8000. Chosen here."""
+"""Pixels of the largest grid that is taken for a scene's (a Landsat frame has 8000 x 8000). Chosen here."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Layer:
     index : int
         Position in the file, from 1.
     gain, offset : float or None
-        Reflectance = gain x value + offset. None: the values are reflectance, by the file's own scale and offset.
+        Reflectance = gain x value + offset. None: the values are reflectance, by the file's scale and offset.
     fill, ceiling : float or None
         Value without data, beside the file's nodata; value at which the sensor is saturated.
     file : str
@@ -102,9 +102,9 @@ class Source:
         Raises
         ------
         GlacierError
-            Where a file cannot be read or holds DN.
+            Where a file cannot be read or holds DN, or nothing tells a mask of `drop`.
         """
-        window = window or Window(0, 0, self.grid.shape[1], self.grid.shape[0])
+        window = window or self.window
         bands, quality = {}, {}
         for band, layer in self.layers.items():
             bands[band], saturated = read_layer(layer, window, self.name)
@@ -113,11 +113,17 @@ class Source:
         for kind, layer in self.quality.items():
             for mask, flagged in quality_masks(_raw(layer, window, self.name), kind, self._sensor).items():
                 quality[mask] = quality[mask] | flagged if mask in quality else flagged
+        _check_drop(self.name, drop, quality)
         valid = np.logical_and.reduce([np.isfinite(values) for values in bands.values()])
         for mask in (*drop, "fill"):
             valid = valid & ~quality.get(mask, np.False_)
         grid = grid_window(self.grid, window)
         return Scene(self.name, bands, valid, grid, dict(self.provenance), quality)
+
+    @property
+    def window(self) -> Window:
+        """The whole scene."""
+        return Window(0, 0, self.grid.shape[1], self.grid.shape[0])
 
     @property
     def _sensor(self) -> str | None:
@@ -130,9 +136,18 @@ class Source:
             yield Window(0, top, width, min(rows, height - top))
 
 
+def _check_drop(name: str, drop: tuple[str, ...], quality: dict[str, NDArray[np.bool_]]) -> None:
+    untold = [mask for mask in drop if mask not in quality]
+    if untold:
+        raise GlacierError(
+            f"{name}: drop: {', '.join(untold)} cannot be told from its files (masks: "
+            f"{', '.join(quality) or 'none, there is no quality band'}); leave it out"
+        )
+
+
 def grid_window(grid: Grid, window: Window) -> Grid:
     """Grid of a window of a grid."""
-    moved = grid.transform * Affine.translation(window.col_off, window.row_off)
+    moved = grid.transform @ Affine.translation(window.col_off, window.row_off)
     return Grid(grid.crs, moved, (int(window.height), int(window.width)))
 
 
@@ -153,7 +168,8 @@ def common_grid(layers: dict[str, Layer], name: str) -> Grid:
     rows, columns = grids[first].shape
     if rows * columns > LARGEST_SCENE:
         raise GlacierError(
-            f"{name}: {layers[first].place} has {rows} x {columns} pixels, more than any Landsat scene; cut it"
+            f"{name}: {layers[first].place} has {rows} x {columns} pixels, more than any Landsat scene; "
+            "cut it"
         )
     for band, grid in grids.items():
         difference = grid_difference(grids[first], grid)
@@ -166,10 +182,10 @@ def common_grid(layers: dict[str, Layer], name: str) -> Grid:
 
 
 def _check_type(dataset: Any, layer: Layer, name: str) -> None:
-    if layer.index > dataset.count or (layer.index == 1 and layer.label == Path(layer.path).stem and dataset.count > 1):
-        raise GlacierError(
-            f"{name}: {layer.place} has {dataset.count} bands, not one; keep one band a file"
-        )
+    if layer.index > dataset.count or (
+        layer.index == 1 and layer.label == Path(layer.path).stem and dataset.count > 1
+    ):
+        raise GlacierError(f"{name}: {layer.place} has {dataset.count} bands, not one; keep one band a file")
     kind = np.dtype(dataset.dtypes[layer.index - 1])
     if kind.kind not in "iuf":
         raise GlacierError(f"{name}: {layer.place} holds {kind}, not numbers; export reflectance as float32")
