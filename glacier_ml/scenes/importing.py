@@ -185,7 +185,7 @@ def _names(places: list[str | Path], output: Path, options: ImportOptions) -> di
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    """Hand out a hidden folder beside; at the block's good end it takes the folder's place, else it is gone."""
+    """Hand out a hidden folder; at the block's good end it takes the folder's place, else it is gone."""
     partial = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     old = partial.with_name(partial.name + "-old")
     try:

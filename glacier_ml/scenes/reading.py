@@ -29,28 +29,23 @@ _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 
 
 def open_scene(
-    path: str | Path,
-    name: str | None = None,
-    sensor: str | None = None,
-    method: str | None = None,
-    bounds: Bounds | None = None,
-    drop: tuple[str, ...] = (),
-) -> Scene:
+    path: str | Path, name: str | None = None, sensor: str | None = None, method: str | None = None,
+    bounds: Bounds | None = None, drop: tuple[str, ...] = (),
+) -> Scene:  # fmt: skip
     """Read a scene of reflectance.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        A folder with one GeoTIFF a band (named `blue`, `green`, `red`, `nir`, `swir1` or `swir`, `swir2`, or
-        ending in B1, B2, ...), one GeoTIFF of bands described so, a Landsat bundle with its MTL (folder,
-        `.tar`, `.tar.gz`, `.zip`) or a STAC Item of bands (`.json` or URL). Thermal bands are left out.
+        A folder with one GeoTIFF a band (`blue`, `green`, ..., `swir1` or `swir`, or ending in B1, B2, ...),
+        one GeoTIFF of bands described so, a Landsat bundle with its MTL (folder, `.tar`, `.tar.gz`, `.zip`)
+        or a STAC Item (`.json` or URL). Thermal bands are left out.
     name, sensor, method : str, optional
         See `open_source`.
     bounds : tuple of float, optional
-        West, south, east, north in degrees: nothing else is read.
+        West, south, east, north in degrees: only this is read.
     drop : tuple of str
-        Quality masks whose pixels become invalid, such as ('cloud',); none unless asked for, because
-        Landsat's cloud mask takes bright ice for cloud.
+        Quality masks whose pixels become invalid. By default none: Landsat's cloud mask takes ice for cloud.
 
     Returns
     -------
@@ -60,7 +55,7 @@ def open_scene(
     Raises
     ------
     GlacierError
-        As `open_source`, and where no pixel has data in every band or the bounds miss the scene.
+        As `open_source`, and where no pixel has data in every band or the bounds miss it.
     """
     with open_source(path, name, sensor, method) as source:
         scene = source.read(window_of(source, bounds), drop)
