@@ -284,9 +284,9 @@ def _finish(path: Path, final: Path, tags: dict[str, str], band: str) -> None:
         dataset.update_tags(**tags)
         dataset.set_band_description(1, band)
     is_quality = band == "quality"
-    predictor = "standard" if is_quality else "floating_point"
+    # No predictor: reflectance of 8-bit numbers has 256 values, which compress to half the size without one.
     copy_raster(
-        path, final, driver="COG", compress="deflate", predictor=predictor, blocksize=STRIP,
+        path, final, driver="COG", compress="deflate", predictor="no", blocksize=STRIP,
         overview_resampling="nearest" if is_quality else "average", num_threads="all_cpus",
         bigtiff="if_safer",
     )  # fmt: skip
