@@ -14,10 +14,11 @@ from rasterio.warp import transform_bounds
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.entries import read_entries
-from glacier_ml.scenes.outlines import find_outlines, read_labels
+from glacier_ml.scenes.outlines import find_outlines, read_outlines
 from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
 from glacier_ml.scenes.reading import holds_scene, open_scene, scene_grid, scene_name
 from glacier_ml.scenes.scene import Grid, Scene
+from glacier_ml.scenes.vectors.inventories import OutlineDates
 
 CATALOG_NAME = "catalog.yaml"
 
@@ -36,12 +37,18 @@ class LabelledScene:
         (rows, columns), ground class of a made scene (`synthetic.GROUND_CLASSES`).
     entry : CatalogEntry
         Where it stands in the catalog.
+    debris : ndarray of bool or None
+        (rows, columns), true on glaciers under debris; None where the outlines do not tell them apart.
+    outline_dates : OutlineDates or None
+        When the outlines' ground was seen; None where they do not tell.
     """
 
     scene: Scene
     mask: NDArray[np.bool_] | None
     ground: NDArray[np.uint8] | None
     entry: CatalogEntry
+    debris: NDArray[np.bool_] | None = None
+    outline_dates: OutlineDates | None = None
 
     @property
     def truth(self) -> NDArray[np.bool_]:
@@ -133,13 +140,15 @@ class CatalogEntry:
         ground = _ground(self.ground, scene.grid, self.name) if self.ground else None
         if self.outlines is None:
             return LabelledScene(scene, None, ground, self)
-        mask, known = read_labels(self.outlines, scene.grid, self.name, self._label_date(scene))
-        valid = scene.valid & known
+        labels = read_outlines(self.outlines, scene.grid, self.name, self._label_date(scene))
+        valid = scene.valid & labels.known
         if not valid.any():
             raise GlacierError(
                 f"{self.name}: {self.outlines.name} tells of no pixel with data; give another raster"
             )
-        return LabelledScene(replace(scene, valid=valid), mask, ground, self)
+        return LabelledScene(
+            replace(scene, valid=valid), labels.mask, ground, self, labels.debris, labels.dates
+        )
 
     def _label_date(self, scene: Scene) -> str | None:
         return scene.provenance["date"] or next(iter(self.date_bands.values()), None)

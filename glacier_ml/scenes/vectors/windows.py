@@ -1,0 +1,139 @@
+"""A scene's window in the coordinates of a file of polygons, and what to say where nothing lies in it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from rasterio.transform import array_bounds
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.scene import Grid
+from glacier_ml.scenes.vectors.layers import VectorLayer, told_in_one_line
+
+Box = tuple[float, float, float, float]
+"""Smallest x and y, largest x and y."""
+
+_EDGE_POINTS = 21
+_MARGIN = 0.02
+
+
+def read_crs(text: str, where: str) -> Any:
+    """Parse a coordinate reference system to pyproj's; GlacierError where PROJ does not know it."""
+    from pyproj import CRS
+
+    with told_in_one_line(where, "has a coordinate reference system that PROJ does not know", "correct it"):
+        return CRS.from_user_input(text)
+
+
+def window_boxes(grid: Grid, layer: VectorLayer, where: str) -> list[Box]:
+    """Boxes in a layer's coordinates that cover a grid's window.
+
+    One, or two where it spans the 180th meridian; the same a turn further where the layer counts its
+    longitudes from 0 to 360.
+
+    Raises
+    ------
+    GlacierError
+        Where the layer's coordinate reference system has no coordinates for the window.
+    """
+    crs = read_crs(layer.crs, where)
+    left, bottom, right, top = _window(grid, crs, where)
+    if not crs.is_geographic:
+        return [_widened((left, bottom, right, top))]
+    if left <= right:
+        boxes = [_widened((left, bottom, right, top))]
+    else:
+        boxes = [_widened((left, bottom, 180.0, top)), _widened((-180.0, bottom, right, top))]
+    turned = [
+        (low + turn, south, high + turn, north) for low, south, high, north in boxes for turn in (-360, 360)
+    ]
+    return boxes + [box for box in turned if layer.bounds is not None and _meet(box, layer.bounds)]
+
+
+def _window(grid: Grid, crs: Any, where: str) -> Box:
+    """Bounds of the grid; left > right where they span the 180th meridian."""
+    from pyproj import Transformer
+
+    west, south, east, north = array_bounds(*grid.shape, grid.transform)
+    with told_in_one_line(where, "its coordinates cannot be related to the scene's", "check its CRS"):
+        transformer = Transformer.from_crs(grid.crs.to_wkt(), crs, always_xy=True)
+        bounds: Box = transformer.transform_bounds(west, south, east, north, densify_pts=_EDGE_POINTS)
+        if all(map(math.isfinite, bounds)):
+            return bounds
+        x, y = np.meshgrid(np.linspace(west, east, _EDGE_POINTS), np.linspace(south, north, _EDGE_POINTS))
+        x, y = transformer.transform(x.ravel(), y.ravel())
+    # Where a part of the window has no coordinates in the file's CRS, no polygon of the file can lie there.
+    finite = np.isfinite(x) & np.isfinite(y)
+    if not finite.any():
+        raise GlacierError(
+            f"{where}: its CRS ({crs.name}) has no coordinates for the scene's place; "
+            "correct the CRS or give outlines of the scene's place"
+        )
+    return x[finite].min(), y[finite].min(), x[finite].max(), y[finite].max()
+
+
+def _widened(box: Box) -> Box:
+    """A little larger, for what edges bow between the points that were looked at."""
+    left, bottom, right, top = box
+    x, y = _MARGIN * (right - left), _MARGIN * (top - bottom)
+    return left - x, bottom - y, right + x, top + y
+
+
+def _meet(first: Box, second: Box) -> bool:
+    return all(first[low] <= second[low + 2] and second[low] <= first[low + 2] for low in (0, 1))
+
+
+def reason_for_nothing(grid: Grid, layer: VectorLayer, bounds: Box | None, where: str) -> str:
+    """Say why no polygon lies in the window: a wrong CRS, polygons elsewhere, or none at all.
+
+    Parameters
+    ----------
+    grid : Grid
+        The scene's.
+    layer : VectorLayer
+        The file's.
+    bounds : tuple of float or None
+        Of all its polygons; None where it has none.
+    where : str
+        What errors begin with.
+    """
+    if bounds is None or not all(map(math.isfinite, bounds)):
+        return "holds no polygon at all; give outlines of the scene's place"
+    crs = read_crs(layer.crs, where)
+    extent = f"x {bounds[0]:.6g} to {bounds[2]:.6g}, y {bounds[1]:.6g} to {bounds[3]:.6g}"
+    in_degrees = max(map(abs, bounds[::2])) <= 360 and max(map(abs, bounds[1::2])) <= 90
+    if crs.is_geographic and not in_degrees:
+        return (
+            f"its coordinates ({extent}) are no degrees, which its CRS {crs.name} counts in; "
+            "give it the CRS that it was drawn in"
+        )
+    if not crs.is_geographic and in_degrees:
+        return (
+            f"its coordinates ({extent}) look like degrees, and its CRS {crs.name} counts in "
+            f"{crs.axis_info[0].unit_name if crs.axis_info else 'metre'}; "
+            "give it the CRS that it was drawn in"
+        )
+    apart = _distance_km(grid, crs, bounds)
+    far = f": they lie {apart:,.0f} km or more away by its CRS {crs.name}" if apart and apart >= 0.5 else ""
+    return f"no polygon covers a pixel of the scene{far}; give outlines of its place"
+
+
+def _distance_km(grid: Grid, crs: Any, bounds: Box) -> float | None:
+    """Kilometres from the scene's centre to the polygons' bounds; None where it cannot be told."""
+    from pyproj import CRS, Geod, Transformer
+
+    west, south, east, north = array_bounds(*grid.shape, grid.transform)
+    degrees = CRS.from_epsg(4326)
+    there = Transformer.from_crs(grid.crs.to_wkt(), crs, always_xy=True)
+    x, y = there.transform((west + east) / 2, (south + north) / 2)
+    back = Transformer.from_crs(crs, degrees, always_xy=True)
+    centre = back.transform(x, y)
+    apart = []
+    for turn in (-360, 0, 360) if crs.is_geographic else (0,):
+        nearest = (min(max(x + turn, bounds[0]), bounds[2]), min(max(y, bounds[1]), bounds[3]))
+        place = back.transform(*nearest)
+        if np.isfinite([centre, place]).all():
+            apart.append(Geod(ellps="WGS84").inv(*centre, *place)[2] / 1000)
+    return min(apart, default=None)
