@@ -244,14 +244,16 @@ def _grid(info: dict[str, Any], entry: dict[str, Any]) -> tuple[Grid, list[str]]
         first = bands[f"B{next(iter(SENSOR_BANDS[entry['sensor']]))}"]
         width, height = (int(one) for one in first["dimensions"])
         grid = Grid(CRS.from_user_input(first["crs"]), Affine(*first["crs_transform"]), (height, width))
-    except (KeyError, TypeError, ValueError, CRSError) as error:
+        transform = grid.transform
+        upright = (
+            np.isfinite(transform).all() and transform.b == transform.d == 0 != transform.a * transform.e
+        )
+        if min(width, height) < 1 or width * height > LARGEST_SCENE or not upright:
+            raise ValueError(f"{height} x {width} pixels, {tuple(transform)[:6]}")
+    except (KeyError, TypeError, ValueError, ArithmeticError, CRSError) as error:
         raise GlacierError(
             f"{name}: Earth Engine tells no grid of the image ({error!r}); choose another"
         ) from error
-    if not 0 < width * height <= LARGEST_SCENE:
-        raise GlacierError(
-            f"{name}: the image has {height} x {width} pixels, no Landsat scene's; choose another"
-        )
     if "bounds" in entry:
         grid = grid_window(grid, window_of(Source(name, {}, grid), entry["bounds"]))
     return grid, [label for label in QUALITY_FILL if label in bands]

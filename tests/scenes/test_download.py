@@ -1,6 +1,7 @@
 """What surrounds a download: ids, regions, files, catalogs, interruptions; Earth Engine itself is made up."""
 
 import doctest
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -9,13 +10,18 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_earth_engine import COLUMNS, MADE_TRANSFORM, ROWS, MadeEarthEngine, band_info, outline
-from rasterio.warp import transform
+from rasterio.transform import array_bounds
+from rasterio.warp import transform, transform_bounds
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes import download as module
 from glacier_ml.scenes.catalog import open_catalog
 from glacier_ml.scenes.download import download, successor
-from glacier_ml.scenes.reading import open_scene
+from glacier_ml.scenes.entries import read_entries
+from glacier_ml.scenes.reading import open_scene, scene_grid, window_of
+from glacier_ml.scenes.sources import Source
+
+REPORT = Path(__file__).resolve().parents[2] / "experiments" / "catalogs" / "report.yaml"
 
 IMAGE = "LANDSAT/LT05/C02/T1_TOA/LT05_066017_20070917"
 BOUNDED = f"earth_engine_id: {IMAGE}, bounds: [-147.35, 61.135, -147.34, 61.145]"
@@ -303,6 +309,23 @@ def test_a_folder_that_cannot_be_written_is_told(one, tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(GlacierError, match="cannot be written"):
         download(one, tmp_path / "out", client=MadeEarthEngine())
+
+
+def test_the_reports_catalog_can_be_downloaded():
+    for entry in read_entries(REPORT, existing=False):
+        assert successor(entry["earth_engine_id"], "").startswith("LANDSAT/LT05/C02/T1_TOA/LT05_")
+        assert len(entry["bounds"]) == 4
+
+
+@pytest.mark.real_data
+def test_the_reports_bounds_are_its_subsets_own(real_scenes):
+    for entry in read_entries(REPORT, existing=False):
+        grid = scene_grid(real_scenes / entry["path"].name, entry["name"])
+        window = window_of(Source(entry["name"], {}, grid), entry["bounds"])
+        assert (window.row_off, window.col_off, window.height, window.width) == (0, 0, *grid.shape)
+        # Nor more than the box in degrees about it, rounded outwards.
+        corners = array_bounds(*grid.shape, grid.transform)
+        assert transform_bounds(grid.crs, "EPSG:4326", *corners) == pytest.approx(entry["bounds"], abs=2e-4)
 
 
 ANY = st.recursive(
