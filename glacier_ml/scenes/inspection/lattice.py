@@ -25,7 +25,10 @@ LOWEST_SINE = 0.03
 # sin(sun elevation) / d^2 at most: the sun overhead at perihelion, 0.9833 astronomical units, and 6 % for the
 # irradiances that differ among tables.
 LARGEST_FACTOR = 1.06 / 0.9833**2
-# Odds below which a regular lack of DN (all even, say) is not put down to chance.
+# Gains that fit one band and differ by less mean one sun, whose uncertainty grows by it: old MTL files round
+# the gain of blue by 2e-4.
+SAME_SUN = 1e-3
+# Odds below which an OLI band is not believed to lack DN regularly (to have even ones alone, say).
 IMPROBABLE = 1e-6
 # Relative difference up to which two bands' factors count as one; the digits of MTL files give 1e-4.
 AGREEMENT = 2e-4
@@ -194,17 +197,14 @@ def _largest_group(factors: list[float]) -> int:
 
 
 def _by_gain(fit: Fit, band: str, sensor: str | None) -> Lattice | None:
-    """Lattice of an 8-bit band; None where no gain fits, or several do that mean another sun."""
+    """Lattice of an 8-bit band; None where no gain fits, or several do that mean different suns."""
     fits = [one for gain in gains_of(band, sensor) for one in _multiples(fit, gain)]
-    if any(divisor == 1 for _, divisor, _ in fits):
-        # n values that are all equal modulo m are one chance in m^(n-1).
-        fits = [one for one in fits if one[1] == 1 or one[1] ** (1.0 - fit.levels) > IMPROBABLE]
     if not fits:
         return None
     gain, divisor, darkest = fits[0]
     factors = [one.step_overhead * by / fit.step for one, by, _ in fits]
     spread = max(factors) - min(factors)
-    if spread > 1e-3 * factors[0]:
+    if spread > SAME_SUN * factors[0]:
         return None
     step = fit.step / divisor
     return replace(
@@ -213,7 +213,7 @@ def _by_gain(fit: Fit, band: str, sensor: str | None) -> Lattice | None:
         table=f"MTL {gain.label}",
         sensor=gain.sensor,
         spacecraft=gain.spacecraft,
-        tolerance=factors[0] * (FACTOR_ERROR + fit.step_error),
+        tolerance=factors[0] * (FACTOR_ERROR + fit.step_error) + spread,
         ceiling=255,
     )
 
@@ -256,25 +256,25 @@ def _by_oli(fit: Fit) -> Lattice | None:
     """Lattice of an OLI band; None where it begins elsewhere, or few values leave its spacing in doubt."""
     found = []
     for divisor in range(1, int(fit.step * 1.001 / OLI_STEP) + 1):
+        # Where the lattice begins does not tell OLI's multiples apart; that n values are all equal modulo m
+        # is one chance in m^(n-1).
+        if divisor > 1 and divisor ** (1.0 - fit.levels) < IMPROBABLE:
+            break
         step = fit.step / divisor
-        sine = OLI_STEP / step
         begin = fit.anchor / step - OLI_ORIGIN / OLI_STEP
         error = fit.slack / step + abs(fit.anchor / step) * fit.step_error
         fits = abs(begin - round(begin)) <= max(error, 1e-3) and begin > -0.5
-        if sine > LOWEST_SINE and fits and begin + fit.span * divisor < 65536:
-            found.append((divisor, sine, round(begin)))
-    if found and found[0][0] == 1:
-        found = [one for one in found if one[0] == 1 or one[0] ** (1.0 - fit.levels) > IMPROBABLE]
+        if OLI_STEP / step > LOWEST_SINE and fits and begin + fit.span * divisor < 65536:
+            found.append((step, round(begin)))
     if len(found) != 1:
         return None
-    divisor, sine, darkest = found[0]
-    step = fit.step / divisor
+    step, darkest = found[0]
     return replace(
         _lattice(fit, step, fit.anchor - darkest * step),
-        sun_sine=sine,
+        sun_sine=OLI_STEP / step,
         table="OLI",
         sensor="OLI",
-        tolerance=sine * fit.step_error,
+        tolerance=OLI_STEP / step * fit.step_error,
         ceiling=65535,
     )
 

@@ -18,6 +18,9 @@ SEPARATION = 12.0
 CHANCE = 1e-6
 # Share of the values that may lie off the lattice (resampled, painted over) and leave it believed.
 OFF_SHARE = 0.02
+# Finer steps than those of 16-bit products and of values rounded to 5 decimals are no DN: bilinear weights of
+# whole hundredths make them.
+SMALLEST_STEP = 5e-6
 # Reflectances beyond are no data or no reflectances; their rounding would drown the lattice.
 LARGEST_VALUE = 16.0
 # Most DN that a lattice may span: 16 bits.
@@ -112,7 +115,8 @@ def _largest_step(levels: Numbers) -> tuple[float, float] | None:
     gaps = np.diff(levels)
     start = int(np.argmin(gaps))
     gap = float(gaps[start])
-    most = int(min(gap / (SEPARATION * noise), LARGEST_SPAN * gap / (levels[-1] - levels[0])))
+    finest = max(SMALLEST_STEP, SEPARATION * noise)
+    most = int(min(gap / finest, LARGEST_SPAN * gap / (levels[-1] - levels[0])))
     for divisor in range(1, most + 1):
         step = gap / divisor
         if divisor * (2 * noise / step) ** (levels.size - 2) > CHANCE:

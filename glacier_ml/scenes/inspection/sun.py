@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.landsat.passes import (
     Frame,
     Pass,
@@ -22,6 +23,7 @@ __all__ = ["CandidateDates", "candidate_dates", "earth_sun_distance", "sun_eleva
 # How far the sun at a frame's nominal centre may be from the MTL's, degrees: frames drift along and across
 # the track; typical value, chosen here.
 ELEVATION_ERROR_DEG = 0.2
+FIRST_YEAR, LAST_YEAR = 1982, 2100
 ANY_YEAR = 2001  # a year without a leap day, to tell days of the year by
 
 
@@ -56,34 +58,25 @@ def candidate_dates(
     tolerance: float = 1e-4,
     with_distance: bool = True,
 ) -> list[CandidateDates]:
-    """Days of a year on which a scene with this sun may have been taken.
+    """Days on which a scene with this sun may have been taken, in order; mostly two windows in a year.
 
     Parameters
     ----------
-    sun_factor : float
-        sin(sun elevation) / d^2 (d in astronomical units), or sin(sun elevation) alone: see `with_distance`.
+    sun_factor, tolerance : float
+        sin(sun elevation) / d^2, d in astronomical units, and its uncertainty; sin(sun elevation) alone, as
+        OLI's lattice tells it, where not `with_distance`.
     latitude, longitude : float
-        A place in the scene, degrees. Every frame that holds it is considered: the sun is that of the
-        frame's centre and not of the place.
+        A place in the scene, degrees. The sun is that of the centre of a frame that holds it.
     year : int or None
-        Year of the UTC days. None: any; the days are those of 2001, wide enough for Landsat's drift in all
-        years, and without passes.
+        Year of the UTC days. None: any; the days are those of 2001, wide enough for the drift of the orbit in
+        all years, and without passes.
     spacecraft : str
         'LANDSAT_4', 'LANDSAT_5', 'LANDSAT_7', 'LANDSAT_8' or 'LANDSAT_9'.
-    tolerance : float
-        Uncertainty of `sun_factor`.
-    with_distance : bool
-        False for OLI, whose lattice tells sin(sun elevation) alone.
-
-    Returns
-    -------
-    list of CandidateDates
-        In order of time: mostly one before and one after the summer solstice, one around it, or none.
 
     Raises
     ------
     GlacierError
-        For an unknown spacecraft.
+        For another spacecraft, a place that is none on earth or a year before 1982.
 
     Examples
     --------
@@ -95,20 +88,40 @@ def candidate_dates(
     2007-09-16 2007-09-18 2007-09-17
     2007-09-20 2007-09-21
     """
+    _check(latitude, longitude, year)
+    wanted = (sun_factor - tolerance, sun_factor + tolerance)
+    return _runs(_fitting(wanted, frames_at(latitude, longitude), year, spacecraft, with_distance))
+
+
+def _check(latitude: float, longitude: float, year: int | None) -> None:
+    if not (-90 <= latitude <= 90 and math.isfinite(longitude)):
+        raise GlacierError(
+            f"candidate dates: latitude is -90 to 90 degrees; got {latitude}, {longitude}; mend the grid"
+        )
+    if year is not None and not FIRST_YEAR <= year <= LAST_YEAR:
+        raise GlacierError(
+            f"candidate dates: year is {FIRST_YEAR} (Landsat 4) to {LAST_YEAR}; got {year}; correct the date"
+        )
+
+
+def _fitting(
+    wanted: tuple[float, float], frames: list[Frame], year: int | None, spacecraft: str, with_distance: bool
+) -> dict[date, list[Pass]]:
+    """UTC days on which some frame has such a sun, each with the passes over such frames."""
     error = crossing_error_hours(spacecraft, any_year=year is None)
-    year, cycle = (ANY_YEAR, False) if year is None else (year, True)
-    frames = frames_at(latitude, longitude)
-    fitting: dict[date, list[Pass]] = {}
+    told = year or ANY_YEAR
     # Local days and UTC days differ by one at most.
-    first, last = date(year, 1, 1) - timedelta(days=1), date(year, 12, 31) + timedelta(days=1)
+    first, last = date(told, 1, 1) - timedelta(days=1), date(told, 12, 31) + timedelta(days=1)
+    fitting: dict[date, list[Pass]] = {}
     for frame in frames:
-        days = {one.moment.date(): one for one in passes(frame, spacecraft, first, last)} if cycle else {}
+        over = passes(frame, spacecraft, first, last) if year else ()
+        seen = {one.moment.date(): one for one in over}
         for moment in _moments(frame, spacecraft, first, last):
             low, high = _factors(frame, moment, error, with_distance)
-            if moment.year == year and low - tolerance <= sun_factor <= high + tolerance:
+            if moment.year == told and low <= wanted[1] and wanted[0] <= high:
                 found = fitting.setdefault(moment.date(), [])
-                found += [days[moment.date()]] if moment.date() in days else []
-    return _runs(fitting)
+                found += [seen[moment.date()]] if moment.date() in seen else []
+    return fitting
 
 
 def _moments(frame: Frame, spacecraft: str, first: date, last: date) -> Iterator[datetime]:

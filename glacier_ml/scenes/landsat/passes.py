@@ -30,8 +30,8 @@ _EPOCH_PATH, _EPOCH_HOUR = 66, 10.0
 _PHASE_DAYS = {"LANDSAT_4": 8, "LANDSAT_5": 0, "LANDSAT_7": 8, "LANDSAT_8": 0, "LANDSAT_9": 8}
 
 # Local mean solar time of the southward crossing of the equator, (year, hours), straight lines between.
-# Worked out from the times in MTL and ANG files of single scenes (Landsat 5: 1984-08-26 of path 177 and row 61,
-# 1986-09-27 of 30 and 25, 1995-10-01 of 164 and 56, 1998-11-15 of 199 and 50, 2005-09-08 of 182 and 72,
+# Worked out from the times in MTL and ANG files of single scenes (Landsat 5: 1984-08-26 of path 177 and row
+# 61, 1986-09-27 of 30 and 25, 1995-10-01 of 164 and 56, 1998-11-15 of 199 and 50, 2005-09-08 of 182 and 72,
 # 2007-05-05 of 202 and 35 ...). Landsat 7's before 2019 and Landsat 9's are typical values, chosen here, and
 # so is how far off each may be, hours.
 _CROSSING = {

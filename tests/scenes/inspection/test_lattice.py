@@ -1,0 +1,384 @@
+"""The DN lattice of a band's values: step, gain, sun and saturation, or none."""
+
+import doctest
+import re
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from glacier_ml.scenes.inspection import gains, lattice, steps
+from glacier_ml.scenes.inspection.gains import BANDS, gains_of
+from glacier_ml.scenes.inspection.lattice import dn_of, find_lattice, saturated_share, settle_irradiance
+from glacier_ml.scenes.reading import open_scene
+from glacier_ml.scenes.synthetic import make_scene
+
+# What the Landsat scenes' values tell, by band; where one number stands, it is that of every band.
+REAL_FACTORS = {
+    "2007_TOA": {"blue": 0.7273, "green": 0.7273, "red": 0.7273, "nir": 0.7273, "swir1": 0.4947},
+    "2009_TOA": dict.fromkeys(BANDS[:5], 0.5467),
+    "geometry3": dict.fromkeys(BANDS[:5], 0.4947),
+    "geometry4": dict.fromkeys(BANDS[:5], 0.4947),
+    "geometry8": dict.fromkeys(BANDS[:5], 0.4622),
+}
+
+
+def reflectance(dn, gain, factor):
+    """float32 reflectance of DN under a gain and sin(elevation)/d^2."""
+    return ((np.asarray(dn) - gain.dark) * gain.step_overhead / factor).astype(np.float32)
+
+
+def as_mtl(dn, gain, sine, distance):
+    """The same by way of an MTL file's digits: MULT has 5, ADD 6 decimals."""
+    mult = float(f"{gain.step_overhead * distance**2:.4E}")
+    add = round(-gain.dark * gain.step_overhead * distance**2, 6)
+    return ((mult * np.asarray(dn) + add) / sine).astype(np.float32)
+
+
+def landsat5(band, label=None):
+    return next(one for one in gains_of(band, "TM") if label in (None, one.label))
+
+
+@pytest.mark.parametrize("module", [gains, lattice, steps])
+def test_the_examples_hold(module):
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("band", BANDS)
+def test_a_sun_factor_by_hand(band):
+    # The sun at 30 degrees and d = 1: 0.5; every DN from 20 to 120.
+    dn = np.arange(20, 121)
+    found = find_lattice(reflectance(dn, landsat5(band), 0.5), band, "TM")
+    assert found.sun_factor == pytest.approx(0.5, abs=1e-6)
+    assert found.step == pytest.approx(landsat5(band).step_overhead / 0.5, rel=1e-6)
+    # DN 0 has the bias alone: in blue -2.28583 pi / (1944 0.5) = -0.007388.
+    assert found.origin == pytest.approx(-landsat5(band).dark * found.step, abs=1e-6)
+    assert (found.levels, found.off_share, found.ceiling) == (101, 0.0, 255)
+
+
+@pytest.mark.parametrize(
+    ("label", "sensor"), [("193", "TM"), ("169", "TM"), ("171", "TM"), ("191.6", "ETM+")]
+)
+def test_where_the_lattice_begins_tells_the_gain(label, sensor):
+    gain = next(one for one in gains_of("blue", None) if one.label == label)
+    found = find_lattice(reflectance(np.arange(50, 90), gain, 0.6), "blue")
+    assert (found.table, found.sensor) == (f"MTL {label}", sensor)
+    assert found.sun_factor == pytest.approx(0.6, abs=1e-4)
+
+
+def test_even_dn_alone_are_not_taken_for_half_the_sun():
+    # Steps of two DN begin half way: (2.985 + 2 k) / 2 lies 0.49 off the lattice that the gain demands.
+    gain = landsat5("blue")
+    for dn in (np.arange(60, 200, 2), np.arange(61, 200, 2), np.arange(60, 200, 3), np.arange(3, 250, 13)):
+        found = find_lattice(reflectance(dn, gain, 0.4), "blue", "TM")
+        assert found.sun_factor is None or found.sun_factor == pytest.approx(0.4, abs=1e-3)
+    even = find_lattice(reflectance(np.arange(60, 200, 2), gain, 0.4), "blue", "TM")
+    assert even.sun_factor == pytest.approx(0.4, abs=1e-4)
+
+
+def test_several_suns_that_fit_are_not_told():
+    # Red: the gain's dark DN is 2.1207, and DN 5 + 17 k read as steps of one begin at 2.29: no. A lattice
+    # whose spacing fits 1 DN and 5 DN alike is made here from the first DN that has both begin well.
+    gain = landsat5("red")
+    for start in range(1, 200):
+        begin = (start - gain.dark) / 5 + gain.dark
+        if abs(begin - round(begin)) < 2e-4:
+            found = find_lattice(reflectance(start + 5 * np.arange(8), gain, 0.9), "red", "TM")
+            assert found.sun_factor is None or found.sun_factor == pytest.approx(0.9, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([]),
+        np.full(100, np.nan),
+        np.full(100, 0.4),  # saturated all over
+        np.repeat([0.4, 0.5], 50),
+        np.array([np.nan, np.inf, -np.inf, 0.2]),
+        np.array([3e38, -3e38, 0.2, 0.3]),
+    ],
+)
+def test_too_little_to_tell(values):
+    assert find_lattice(values.astype(np.float32), "blue", "TM") is None
+
+
+@pytest.mark.parametrize("size", [40, 1000, 100_000])
+def test_smooth_values_have_no_lattice(size):
+    rng = np.random.default_rng(size)
+    for values in (rng.random(size), rng.normal(0.3, 0.1, size), np.linspace(0.01, 0.9, size)):
+        found = find_lattice(values.astype(np.float32), "blue", None)
+        # Evenly spaced values are a lattice, but none of a sun that is known.
+        assert found is None or (found.table is None and found.sun_factor is None)
+    assert find_lattice(rng.random(size, dtype=np.float32), "blue", None) is None
+
+
+def test_interpolated_values_have_no_lattice():
+    bands = make_scene(0, "alaska", (64, 64)).scene.bands
+    for band, values in bands.items():
+        moved = ndimage.shift(values.astype(np.float64), (1 / 3**0.5, 0.1**0.5), order=1, mode="nearest")
+        assert find_lattice(moved.astype(np.float32), band, "TM") is None
+        turned = ndimage.rotate(values.astype(np.float64), 3.0, order=3, reshape=False, mode="nearest")
+        assert find_lattice(turned.astype(np.float32), band, "TM") is None
+
+
+def test_means_of_two_pixels_give_no_sun():
+    values = make_scene(0, "alaska", (64, 64)).scene.bands["green"].astype(np.float64)
+    found = find_lattice(((values[:, 1:] + values[:, :-1]) / 2).astype(np.float32), "green", "TM")
+    assert found is None or found.sun_factor is None
+
+
+def test_a_few_values_off_the_lattice_do_not_hide_it():
+    rng = np.random.default_rng(1)
+    gain, dn = landsat5("nir"), rng.integers(10, 180, 5000)
+    values = reflectance(dn, gain, 0.55)
+    strange = rng.random(5000) < 0.01
+    values[strange] += rng.normal(0, 0.01, strange.sum()).astype(np.float32)
+    found = find_lattice(values, "nir", "TM")
+    assert found.sun_factor == pytest.approx(0.55, abs=1e-4)
+    assert found.off_share == pytest.approx(strange.mean(), abs=2e-4)
+    numbers = dn_of(values, found)
+    np.testing.assert_array_equal(numbers[~strange], dn[~strange])
+    assert (numbers[strange] == -1).mean() > 0.95
+
+
+def test_no_data_written_as_a_number_does_not_hide_it():
+    values = reflectance(np.arange(10, 250).repeat(10), landsat5("red"), 0.5)
+    values[:20] = -9999.0
+    found = find_lattice(values, "red", "TM")
+    assert found.sun_factor == pytest.approx(0.5, abs=1e-4)
+    assert (dn_of(values, found)[:20] == -1).all()
+
+
+def test_clipped_values_do_not_hide_it():
+    # Green at sin 0.3 runs from -0.01 to 2.2 and is cut at 0 and 1.
+    dn = np.arange(1, 256).repeat(4)
+    values = np.clip(reflectance(dn, landsat5("green"), 0.3), 0, 1)
+    found = find_lattice(values, "green", "TM")
+    assert found.sun_factor == pytest.approx(0.3, abs=1e-4)
+    assert found.off_share == 0
+    inside = (values > 0) & (values < 1)
+    np.testing.assert_array_equal(dn_of(values, found)[inside], dn[inside])
+
+
+def test_dn_and_saturation_are_exact():
+    rng = np.random.default_rng(2)
+    dn = np.clip(rng.normal(180, 60, (50, 40)).round(), 1, 255)
+    values = reflectance(dn, landsat5("blue"), 0.6)
+    values[0, :10] = np.nan
+    found = find_lattice(values, "blue", "TM")
+    told = dn_of(values, found)
+    assert told.shape == (50, 40)
+    assert (told[0, :10] == -1).all()
+    np.testing.assert_array_equal(told[1:], dn[1:])
+    seen = np.isfinite(values)
+    assert saturated_share(values, found) == (dn[seen] == 255).mean()
+
+
+@pytest.mark.parametrize(("elevation", "dn"), [(8, (6000, 9000)), (35, (5200, 52000)), (65, (4990, 65535))])
+def test_oli_tells_the_sine_alone(elevation, dn):
+    sine = np.sin(np.radians(elevation))
+    numbers = np.random.default_rng(3).integers(*dn, 20_000, endpoint=True)
+    values = ((2e-5 * numbers - 0.1) / sine).astype(np.float32)
+    for sensor in ("OLI", None):
+        found = find_lattice(values, "red", sensor)
+        assert (found.table, found.sun_factor, found.ceiling) == ("OLI", None, 65535)
+        assert found.sun_sine == pytest.approx(sine, abs=2 * found.tolerance)
+        assert found.tolerance < 1e-5
+        np.testing.assert_array_equal(dn_of(values, found), numbers)
+    assert find_lattice(values, "red", "TM").table is None
+
+
+def test_level2_and_rounded_values_are_named():
+    numbers = np.random.default_rng(4).integers(7500, 40_000, 5000)
+    found = find_lattice((2.75e-5 * numbers - 0.2).astype(np.float32), "red", "TM")
+    assert (found.table, found.sun_factor, found.ceiling) == ("Level-2", None, None)
+    np.testing.assert_array_equal(dn_of((2.75e-5 * numbers - 0.2).astype(np.float32), found), numbers)
+    for decimals in (3, 4):
+        values = np.random.default_rng(5).random(5000).round(decimals).astype(np.float32)
+        found = find_lattice(values, "red", None)
+        assert (found.table, found.sun_factor, found.sun_sine) == ("rounded", None, None)
+        assert found.step == pytest.approx(10.0**-decimals)
+    assert saturated_share(values, found) is None
+
+
+def test_gains_of_no_known_table_are_seldom_taken_for_one():
+    # By chance a lattice begins within 5e-4 of a DN where a gain demands it: 1 in 1000 for each gain tried.
+    rng = np.random.default_rng(6)
+    dn = np.unique(rng.normal(90, 40, 400).round().clip(1, 255))
+    told = 0
+    for number in range(500):
+        values = ((dn - rng.uniform(1, 12)) * rng.uniform(1e-3, 6e-3)).astype(np.float32)
+        told += find_lattice(values, BANDS[number % 6], None).table is not None
+    assert told <= 10
+
+
+def test_an_unknown_band_has_no_sun():
+    found = find_lattice(reflectance(np.arange(20, 200), landsat5("red"), 0.5), "thermal", "TM")
+    assert (found.table, found.sun_factor) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("place", "region"), [(0, "alaska"), (1, "patagonia"), (2, "alaska"), (5, "patagonia")]
+)
+def test_made_scenes_have_one_sun_in_all_bands(place, region):
+    # d is 1 there; every third place lies at the edge of its swath.
+    scene = make_scene(place, region, (64, 64)).scene
+    sine = np.sin(np.radians(scene.provenance["sun_elevation_deg"]))
+    for band, values in scene.bands.items():
+        found = find_lattice(values, band, "TM")
+        assert found.sun_factor == pytest.approx(sine, abs=1e-4)
+        assert (dn_of(values, found) == -1).sum() == np.isnan(values).sum()
+
+
+@pytest.mark.parametrize("name", ["MTL", "USGS 2016", "Chander"])
+def test_bands_together_tell_the_table_of_irradiances(name):
+    found = {}
+    for index, band in enumerate(BANDS):
+        ratio = gains.IRRADIANCE["LANDSAT_5"][name][index] / landsat5(band).irradiance
+        # The same sun, 0.5, under another irradiance: the values shrink by the ratio.
+        found[band] = find_lattice(reflectance(np.arange(10, 200), landsat5(band), 0.5 * ratio), band, "TM")
+    settled = settle_irradiance(found)
+    for band, one in settled.items():
+        assert one.sun_factor == pytest.approx(0.5, abs=1e-4)
+        assert one.table == found[band].table.replace("MTL", name)
+
+
+def test_two_bands_are_too_few_to_leave_the_table_of_the_mtl():
+    found = {
+        band: find_lattice(reflectance(np.arange(10, 200), landsat5(band), 0.5), band, "TM")
+        for band in ("blue", "red")
+    }
+    assert settle_irradiance(found) == found
+    assert settle_irradiance({}) == {}
+
+
+def check_sparse(band, sensor, gain, factor, dn, digits):
+    """Never a wrong sun, whatever DN there are."""
+    distance = 1.0
+    values = as_mtl(dn, gain, factor, distance) if digits else reflectance(dn, gain, factor)
+    found = find_lattice(values, band, sensor)
+    if found is None or found.sun_factor is None:
+        return found
+    assert found.sun_factor == pytest.approx(factor, abs=1.5 * found.tolerance)
+    assert found.tolerance < 0.01 * factor
+    np.testing.assert_array_equal(dn_of(values, found)[values != 0], np.asarray(dn)[values != 0])
+    return found
+
+
+@st.composite
+def sparse_bands(draw):
+    band = draw(st.sampled_from(BANDS))
+    gain = draw(st.sampled_from(gains_of(band, None)))
+    sensor = draw(st.sampled_from([gain.sensor, None]))
+    every = draw(st.sampled_from([1, 1, 1, 2, 3, 4, 7, 10]))
+    start = draw(st.integers(1, 200))
+    most = (255 - start) // every
+    assume(most >= 6)
+    taken = draw(st.sets(st.integers(0, most), min_size=1, max_size=40))
+    dn = [start + every * one for one in sorted(taken)]
+    factor = draw(st.floats(0.05, 1.0))
+    return band, sensor, gain, factor, dn, draw(st.booleans())
+
+
+@settings(max_examples=500, deadline=None)
+@given(sparse_bands())
+def test_few_dn_never_give_a_wrong_sun(case):
+    check_sparse(*case)
+
+
+@pytest.mark.thorough
+@settings(max_examples=10_000, deadline=None)
+@given(sparse_bands())
+def test_few_dn_never_give_a_wrong_sun_at_length(case):
+    check_sparse(*case)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(BANDS), st.floats(0.1, 1.0), st.integers(1, 60), st.integers(130, 195), st.booleans())
+def test_many_dn_always_tell_the_sun(band, factor, low, number, digits):
+    # 130 DN on end leave no room for two DN a step.
+    found = check_sparse(band, "TM", landsat5(band), factor, np.arange(low, low + number), digits)
+    assert found.sun_factor is not None
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), max_size=40),
+    st.sampled_from([*BANDS, "thermal", ""]),
+    st.sampled_from(["TM", "ETM+", "OLI", None]),
+)
+def test_any_values_are_taken(values, band, sensor):
+    array = np.array(values, dtype=np.float32)
+    found = find_lattice(array, band, sensor)
+    if found is not None:
+        assert dn_of(array, found).shape == array.shape
+        saturated_share(array, found)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", REAL_FACTORS)
+def test_the_landsat_scenes_tell_their_suns(real_scenes, name):
+    scene = open_scene(real_scenes / name)
+    found = {band: find_lattice(values, band) for band, values in scene.bands.items()}
+    assert {band: one.sun_factor for band, one in found.items()} == pytest.approx(
+        REAL_FACTORS[name], abs=1e-4
+    )
+    assert settle_irradiance(found) == found
+    assert [found[band].table for band in BANDS[:5]] == [
+        "MTL 193", "MTL 365", "MTL 264", "MTL 221", "MTL 30.2"
+    ]  # fmt: skip
+    for one in found.values():
+        assert one.sensor == "TM"
+        assert one.residual < 1e-4
+        assert one.off_share == 0
+
+
+@pytest.mark.real_data
+def test_blue_of_patagonia_is_saturated_in_40_percent(real_scenes):
+    values = open_scene(real_scenes / "geometry8").bands["blue"]
+    assert saturated_share(values, find_lattice(values, "blue")) == pytest.approx(0.40, abs=0.005)
+
+
+@pytest.mark.real_data
+def test_another_tools_reflectance_of_1988(real_toa):
+    # Landsat 5 before 1992, gains to 3 decimals, the irradiances of 2016, d = 1.0129127; its MTL has the sun
+    # at 49.75588889 degrees. Values are clipped at 0 and 1.
+    folder = real_toa / "LT52240631988227CUB02"
+    with rasterio.open(folder / "PEER_spatialEco_Landsat_TM5.tif") as dataset:
+        bands = dict(zip(BANDS, dataset.read().astype(np.float32), strict=True))
+    found = settle_irradiance({band: find_lattice(values, band, "TM") for band, values in bands.items()})
+    factor = np.sin(np.radians(49.75588889)) / 1.0129127139570338**2
+    for number, band in zip((1, 2, 3, 4, 5, 7), BANDS, strict=True):
+        assert found[band].sun_factor == pytest.approx(factor, abs=2 * found[band].tolerance)
+        assert found[band].table.startswith("USGS 2016")
+        with rasterio.open(folder / f"LT52240631988227CUB02_B{number}.TIF") as dataset:
+            told = dn_of(bands[band], found[band])
+            inside = (bands[band] > 0) & (bands[band] < 1)
+            np.testing.assert_array_equal(told[inside], dataset.read(1)[inside])
+    assert found["blue"].table == "USGS 2016 169, 3 decimals"
+
+
+@pytest.mark.real_data
+def test_the_coefficients_of_real_metadata_files(real_toa):
+    dn = np.arange(8, 200)
+    files = sorted((real_toa / "mtl").glob("*_MTL.txt"))
+    assert len(files) == 3
+    for file in files:
+        told = dict(re.findall(r"^\s*(\w+) = (\S+)$", file.read_text(encoding="ascii"), re.MULTILINE))
+        sine = np.sin(np.radians(float(told["SUN_ELEVATION"])))
+        factor = sine / float(told["EARTH_SUN_DISTANCE"]) ** 2
+        found = {}
+        for number, band in zip((1, 2, 3, 4, 5, 7), BANDS, strict=True):
+            mult, add = (float(told[f"REFLECTANCE_{key}_BAND_{number}"]) for key in ("MULT", "ADD"))
+            values = ((mult * dn + add) / sine).astype(np.float32)
+            found[band] = find_lattice(values, band, "TM")
+            np.testing.assert_array_equal(dn_of(values, found[band]), dn)
+            assert found[band].table == f"MTL {float(told[f'RADIANCE_MAXIMUM_BAND_{number}']):g}"
+        # One of the files of 2016 follows another table of irradiances, which no single band tells.
+        table = "USGS 2016" if "20160512" in file.name else "MTL"
+        for one in settle_irradiance(found).values():
+            assert one.sun_factor == pytest.approx(factor, abs=1e-4)
+            assert one.table.startswith(table)
