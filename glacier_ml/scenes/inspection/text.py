@@ -1,0 +1,160 @@
+"""Reports as text, for people at a terminal of 100 columns."""
+
+from __future__ import annotations
+
+import math
+import re
+import textwrap
+from collections.abc import Iterator
+
+from glacier_ml.scenes.inspection.days import candidate_spans
+from glacier_ml.scenes.inspection.findings import Facts, Finding, listed
+
+WIDTH = 100
+_COLUMNS = (
+    *("band", "data %", "min", "1 %", "median", "99 %", "max"),
+    *("< 0", "satur. %", "sun factor", "shift px"),
+)
+_KEYS = ("0%", "1%", "50%", "99%", "100%")
+
+
+def report_text(name: str, facts: Facts, findings: tuple[Finding, ...]) -> str:
+    """Human form of a report."""
+    lines = [name, "=" * len(name)]
+    if "bands" in facts:
+        lines += [*_head(facts), "", *_table(facts["bands"]), "", *_below(facts), ""]
+    lines += list(_told(findings))
+    return "\n".join(lines) + "\n"
+
+
+def _head(facts: Facts) -> Iterator[str]:
+    unit = {"metre": "m"}.get(facts["pixel_unit"], facts["pixel_unit"])
+    size = f"{facts['rows']} x {facts['columns']} pixels of {facts['pixel_size'][0]:g} {unit}"
+    yield f"{size}, {facts['crs']}, {_place(facts['latitude'], facts['longitude'])} ({facts['place']})"
+    if facts["pixels_read"] < facts["pixels"]:
+        share = 100 * facts["pixels_read"] / facts["pixels"]
+        yield f"looked at: strips with {share:.0f} % of the pixels"
+    method = {"mtl": "MTL", "chander": "Chander"}.get(facts["method"] or "", facts["method"])
+    quantity = (facts["quantity"] or "reflectance").replace("_", " ").replace("toa", "top-of-atmosphere")
+    origin = [facts["spacecraft"], facts["sensor"], f"{quantity} ({method})" if method else quantity]
+    yield ", ".join([one for one in origin if one] + ([facts["scene_id"]] if facts["scene_id"] else []))
+    yield f"date {_date(facts)}; sun {_sun(facts)}"
+
+
+def _place(latitude: float | None, longitude: float | None) -> str:
+    if latitude is None or longitude is None:
+        return "place unknown"
+    north, east = "N" if latitude >= 0 else "S", "E" if longitude >= 0 else "W"
+    return f"{abs(latitude):.2f} {north} {abs(longitude):.2f} {east}"
+
+
+def _date(facts: Facts) -> str:
+    days = facts["days"]
+    told = [f"{band} {day}" for band, day in days["date_bands"].items()]
+    return f"{days['date'] or 'unknown'}" + (f" ({', '.join(told)})" if told else "")
+
+
+def _sun(facts: Facts) -> str:
+    if facts["sun_elevation_deg"] is None:
+        return "unknown"
+    return f"{facts['sun_elevation_deg']:.1f} degrees high, by the {facts['sun_elevation_from']}"
+
+
+def _table(bands: dict[str, Facts]) -> Iterator[str]:
+    rows = [_COLUMNS] + [_row(band, figures) for band, figures in bands.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    for row in rows:
+        numbers = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        yield "  ".join([row[0].ljust(widths[0]), *numbers])
+
+
+def _row(band: str, figures: Facts) -> tuple[str, ...]:
+    quantiles = [_number(figures["quantiles"][key], 3) for key in _KEYS]
+    mark = {"largest value": "?"}.get(figures["saturation_from"], "")
+    factor = figures["sun_factor"] if figures["sun_factor"] is not None else figures["sun_sine"]
+    shift = None
+    if figures["shift_rows"] is not None:
+        shift = math.hypot(figures["shift_rows"], figures["shift_columns"])
+    return (
+        band,
+        _number(figures["data_percent"], 1),
+        *quantiles,
+        str(figures["negative"]),
+        _number(figures["saturated_percent"], 2) + mark,
+        _number(factor, 4),
+        _number(shift, 2),
+    )
+
+
+def _number(value: float | None, decimals: int) -> str:
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"  # no minus before 0
+
+
+def _below(facts: Facts) -> Iterator[str]:
+    yield f"pixels with data in every band: {facts['valid_percent']:.1f} %"
+    flagged = [f"{mask.replace('_', ' ')} {share:.1f} %" for mask, share in facts["flagged"].items()]
+    if flagged:
+        yield from _wrapped(f"flagged: {', '.join(flagged)}")
+    yield from _wrapped(_outlines(facts["outlines"]))
+    if facts["bright"]:
+        yield _bright(facts)
+    for sun in facts["days"]["suns"]:
+        factor = sun["sun_factor"] if sun["sun_factor"] is not None else sun["sun_sine"]
+        passes = [day for one in sun["candidates"] for day in one["passes"]]
+        spans = candidate_spans(sun)
+        told = f"sun factor {factor:.4f} ({listed(sun['bands'])}): {', '.join(spans) or 'no day fits'}"
+        told += f"; Landsat passed on {listed(passes)}" if passes else ""
+        yield from _wrapped(told)
+
+
+def _outlines(outlines: Facts | None) -> str:
+    if outlines is None:
+        return "outlines: none"
+    told = [f"{outlines['file']} ({outlines.get('source', outlines['kind'])})"]
+    if "glacier_percent" in outlines:
+        told.append(f"glacier {outlines['glacier_percent']:.1f} %")
+        dates = outlines["dates"]
+        told.append(f"of {dates[0]} to {dates[2]}" if dates else "of an unknown day")
+        gap = outlines["gap_days"]
+        told.append("gap to the scene unknown" if gap is None else f"on average {gap:+d} days to the scene")
+        told.append(_mask_place(outlines))
+    return "outlines: " + ", ".join(told)
+
+
+def _mask_place(outlines: Facts) -> str:
+    if outlines["shift_rows"] is None:
+        return "too few edges to tell how they lie in the image"
+    return (
+        f"beside the image's edges by {outlines['shift_rows']:+.1f} rows, "
+        f"{outlines['shift_columns']:+.1f} columns (uncertain by {2 * outlines['shift_spread']:.1f} px)"
+    )
+
+
+def _bright(facts: Facts) -> str:
+    bright, rule = facts["bright"], facts["bright_rule"]
+    told = f"NDSI > {rule['ndsi']} and NIR > {rule['nir']}: {bright['percent']:.1f} % of the valid pixels"
+    if "inside_percent" in bright:
+        inside, outside = bright["inside_percent"], bright["outside_percent"]
+        told += f", {inside:.1f} % inside outlines, {outside:.1f} % outside"
+    return told
+
+
+def _told(findings: tuple[Finding, ...]) -> Iterator[str]:
+    if not findings:
+        yield "nothing found"
+    width = max((len(finding.code) for finding in findings), default=0)
+    for finding in findings:
+        severity = finding.severity.upper() if finding.severity == "fault" else finding.severity
+        head = f"{severity:5}  {finding.code:{width}}  "
+        yield from _wrapped(finding.message, head, " " * len(head))
+
+
+def _wrapped(text: str, first: str = "", others: str = "  ") -> Iterator[str]:
+    """Lines of a text; a number stays with its unit, and a date in one piece."""
+    joined = re.sub(r"(?<=\d) (?=%|px|km2|rows|columns|pixels|days|years)", "\N{NO-BREAK SPACE}", text)
+    for line in textwrap.wrap(
+        joined, WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False
+    ):
+        yield line.replace("\N{NO-BREAK SPACE}", " ")
