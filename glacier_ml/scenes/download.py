@@ -35,7 +35,7 @@ QUALITY_FILL = {"QA_PIXEL": 1, "QA_RADSAT": 0}
 """Quality bands and their value where the image is masked: bit 0 of QA_PIXEL is fill, of QA_RADSAT band 1."""
 
 _IMAGE = re.compile(
-    r"LANDSAT/(?P<mission>L[TEC]0[45789])/C0(?P<collection>[12])/(?P<tier>T1|T2|T1_RT)_TOA/"
+    r"LANDSAT/(?P<mission>L[TEC]0[45789])/C0[12]/(?P<tier>T1|T2|T1_RT)_TOA/"
     r"(?P<scene>(?P=mission)_\d{6}_\d{8})"
 )
 _MASKED = -9999.0  # far from any reflectance
@@ -53,29 +53,23 @@ _HEADER = "# Scenes from Earth Engine, bounds in degrees (west, south, east, nor
 
 
 def download(
-    catalog: str | Path,
-    output: str | Path,
-    outlines: bool = True,
-    project: str | None = None,
+    catalog: str | Path, output: str | Path, outlines: bool = True, project: str | None = None,
     client: Client | None = None,
-) -> list[Path]:
+) -> list[Path]:  # fmt: skip
     """Download a catalog's Earth Engine images and the GLIMS outlines of their places.
 
     Parameters
     ----------
     catalog : str or pathlib.Path
-        A catalog's file or the folder that holds it. Of its scenes those with `earth_engine_id`, an image of
-        a collection `..._TOA`, are downloaded: the part inside `bounds`, or all. Collection 1 is no more;
-        its ids are read as those of their successors in Collection 2. The scenes' files need not be there.
+        A catalog's file or the folder that holds it. Its scenes with `earth_engine_id`, an image of a
+        collection `..._TOA`, are downloaded: the part inside `bounds`, or all. Their files need not be there.
     output : str or pathlib.Path
-        Folder that gets one scene folder for each, named after it - reflectance on the image's own grid, not
-        resampled, quality bands, `outlines.gpkg` - and `catalog.yaml`. Scenes that are there are kept.
+        Gets `catalog.yaml` and for each scene a folder of its name: reflectance on the image's own grid, not
+        resampled, quality bands and `outlines.gpkg`. Scenes that are there are kept.
     outlines : bool
         Whether to download outlines, too; scenes of role 'unseen' get none.
-    project : str, optional
-        Google Cloud project that the use counts for; default the one that `earthengine set_project` stored.
-    client : Client, optional
-        Instead of Earth Engine.
+    project, client : str and Client, optional
+        Google Cloud project, default the one of `earthengine set_project`; a stand-in for Earth Engine.
 
     Returns
     -------
@@ -85,27 +79,29 @@ def download(
     Raises
     ------
     GlacierError
-        Where the catalog breaks a rule, the folder holds something else, the library or the credentials are
-        missing, or Earth Engine refuses: the line names the scene. Nothing is left half-written.
+        Where a catalog or folder breaks a rule or Earth Engine refuses. Nothing is left half-written.
     """
-    source, folder = _catalog_file(Path(catalog).expanduser()), Path(output).expanduser()
-    entries = [_wanted(entry) for entry in read_entries(source, existing=False) if "earth_engine_id" in entry]
-    if not entries:
-        raise GlacierError(f"{source}: no scene has an earth_engine_id; add one to those to download")
-    _check_output(folder, source, entries)
+    source, folder = Path(catalog).expanduser(), Path(output).expanduser()
+    entries = _wanted(source / CATALOG_NAME if source.is_dir() else source, folder)
     for entry in entries:
         made = folder / entry["name"]
         drawn = outlines and entry["role"] != "unseen" and not (made / _OUTLINES).exists()
-        if made.exists() and not drawn:
-            print(f"{entry['name']}: is there and kept", file=sys.stderr)
-            continue
-        client = client or EarthEngine(project)
-        if not made.exists():
-            _download_scene(entry, made, client)
-        if drawn:
-            _download_outlines(made, client)
+        if drawn or not made.exists():
+            client = client or EarthEngine(project)
+        _complete(entry, made, drawn, client)
     _write_catalog(folder, entries)
     return [folder / entry["name"] for entry in entries]
+
+
+def _complete(entry: dict[str, Any], made: Path, drawn: bool, client: Client | None) -> None:
+    """Download what a scene lacks; without a client it lacks nothing."""
+    if client is None or (made.exists() and not drawn):
+        print(f"{entry['name']}: is there and kept", file=sys.stderr)
+        return
+    if not made.exists():
+        _download_scene(entry, made, client)
+    if drawn:
+        _download_outlines(made, client)
 
 
 def successor(image_id: str, where: str) -> str:
@@ -130,11 +126,18 @@ def successor(image_id: str, where: str) -> str:
     return f"LANDSAT/{match['mission']}/C02/{match['tier']}_TOA/{match['scene']}"
 
 
-def _catalog_file(path: Path) -> Path:
-    return path / CATALOG_NAME if path.is_dir() else path
+def _wanted(source: Path, folder: Path) -> list[dict[str, Any]]:
+    """The catalog's entries that can be downloaded into the folder."""
+    entries = [
+        _renewed(entry) for entry in read_entries(source, existing=False) if "earth_engine_id" in entry
+    ]
+    if not entries:
+        raise GlacierError(f"{source}: no scene has an earth_engine_id; add one to those to download")
+    _check_output(folder, source, entries)
+    return entries
 
 
-def _wanted(entry: dict[str, Any]) -> dict[str, Any]:
+def _renewed(entry: dict[str, Any]) -> dict[str, Any]:
     """Entry with the id of Collection 2 and without what the downloaded scene tells better."""
     name, given = entry["name"], entry["earth_engine_id"]
     image_id = successor(given, name)
