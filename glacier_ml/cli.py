@@ -232,9 +232,14 @@ def import_scene(source: str | None, output: str, drop: tuple[str, ...] | None, 
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def inspect(data: str | None, as_json: bool) -> None:
     """Tell what is wrong with scenes before they are used: grids, days, saturation, season, outlines."""
-    from glacier_ml.scenes.inspection.report import inspect_data
+    from glacier_ml.scenes.catalog import open_catalog
+    from glacier_ml.scenes.inspection.report import inspect_catalog
 
-    print(inspect_data(data, as_json))
+    reports = inspect_catalog(open_catalog(data))
+    if as_json:
+        print(f"[{', '.join(report.to_json() for report in reports)}]")
+    else:
+        print("\n\n".join(report.to_text() for report in reports))
 
 
 @cli.command()

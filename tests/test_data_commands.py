@@ -54,7 +54,9 @@ def damaged_band(folder):
 def other_size(folder):
     profile = {"driver": "GTiff", "width": 3, "height": 3, "count": 1, "dtype": "uint8", "crs": "EPSG:32606"}
     transform = rasterio.Affine(30, 0, 480_000, 0, -30, 6_780_000)
-    with rasterio.open(next(folder.glob("*_B4.TIF")), "w", transform=transform, **profile) as dataset:
+    band = next(folder.glob("*_B4.TIF"))
+    band.unlink()  # GDAL would delete the MTL with the band that it replaces
+    with rasterio.open(band, "w", transform=transform, **profile) as dataset:
         dataset.write(np.ones((1, 3, 3), np.uint8))
     return folder
 
