@@ -243,6 +243,32 @@ def inspect(data: str | None, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option(
+    "--data", type=WORD, default="", help="A catalog whose scenes have an earth_engine_id and bounds."
+)
+@click.option(
+    "--output", default="scenes", show_default=True, help="Folder for the scenes and their catalog."
+)
+@click.option(
+    "--outlines", type=click.BOOL, default=True, show_default=True, help="Fetch the GLIMS outlines, too."
+)
+@click.option("--project", type=WORD, default="", help="Your Google Cloud project  [default: ee's own]")
+def download(data: str | None, output: str, outlines: bool, project: str | None) -> None:
+    """Fetch a catalog's scenes and GLIMS outlines from Earth Engine, with your own credentials.
+
+    Needs glacier_ml[earthengine], and `earthengine authenticate` once.
+    """
+    from pathlib import Path
+
+    from glacier_ml.scenes.download import download as fetch
+
+    if data is None:
+        raise GlacierError("data: not given; name a catalog whose scenes have an earth_engine_id and bounds")
+    for folder in fetch(Path(data), Path(output), outlines, project):
+        print(folder)
+
+
+@cli.command()
 @click.option("--output", default="made_scenes", show_default=True, help="Folder to write.")
 @_seed
 def synthesize(output: str, seed: int) -> None:

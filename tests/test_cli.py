@@ -18,7 +18,7 @@ from glacier_ml.cli import cli, main
 from glacier_ml.studies import commands
 
 COMMANDS = sorted(cli.commands)
-COMMAND_LINE_ONLY = {"inspect"}
+COMMAND_LINE_ONLY = {"download", "inspect"}
 
 
 def run(*arguments):

@@ -139,7 +139,7 @@ def _layers(path: Path, name: str) -> list[Layer]:
     stacks = _stacks(files)
     if len(stacks) == 1:
         return _layers_of_file(stacks[0], name)
-    _refuse_shards(stacks, name)
+    _refuse_shards(files, name)
     found = ", ".join(file.name for file in files) or "no GeoTIFF"
     raise GlacierError(
         f"{name}: {path} is no scene folder; it needs {', '.join(f'{band}.tif' for band in BANDS[:5])} "
@@ -147,12 +147,13 @@ def _layers(path: Path, name: str) -> list[Layer]:
     )
 
 
-def _refuse_shards(stacks: list[Path], name: str) -> None:
+def _refuse_shards(files: list[Path], name: str) -> None:
     """Earth Engine cuts large exports into files that end in -row-column."""
-    if len(stacks) > 1 and all(_SHARD.search(file.stem) for file in stacks):
+    pieces = [file for file in files if _SHARD.search(file.stem)]
+    if pieces:
         raise GlacierError(
-            f"{name}: {stacks[0].name} and {len(stacks) - 1} more are pieces of one export; join them by "
-            "'gdalwarp *.tif scene.tif' or export a smaller region"
+            f"{name}: {pieces[0].name} and its like are pieces of one export; join them (gdalwarp) "
+            "or export a smaller region"
         )
 
 

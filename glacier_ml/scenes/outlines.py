@@ -29,7 +29,7 @@ RASTER = "raster"
 
 _NAME = re.compile(r"(.*[^a-z])?(glims(?![a-z])|rgi\d)|glims|rgi|(glacier_?)?outline", re.IGNORECASE)
 # What GLIMS and RGI ship beside their outlines.
-_BESIDE = re.compile(r".*(points|lines|images|intersects|hypso\w*|attributes)", re.IGNORECASE)
+_BESIDE = re.compile(r"(?:.*[^a-z])?(points|lines|images|intersects|hypso\w*|attributes)", re.IGNORECASE)
 
 
 class OutlineWarning(UserWarning):

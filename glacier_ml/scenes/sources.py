@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ LARGEST_MEDIAN = 2.0
 
 LARGEST_SCENE = 20_000 * 20_000
 """Pixels of the largest grid that is taken for a scene's (a Landsat frame has 8000 x 8000). Chosen here."""
+
+_SURFACE = re.compile(r"(?:^|[._])SR_B\d+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -195,10 +198,11 @@ def _check_type(dataset: Any, layer: Layer, name: str) -> None:
 
 def holds_numbers(name: str, layer: Layer, what: str) -> GlacierError:
     """Error of a file of DN where reflectance is wanted."""
-    return GlacierError(
-        f"{name}: {layer.place} holds DN, not reflectance ({what}); add the scene's MTL file to its folder, "
-        "or convert it to top-of-atmosphere reflectance (0 to about 1) first"
-    )
+    if _SURFACE.search(layer.label):
+        mend = "set its scale 2.75e-05 and offset -0.2 (surface reflectance), or export it so"
+    else:
+        mend = "add the scene's MTL file to its folder, or convert it to reflectance (0 to about 1) first"
+    return GlacierError(f"{name}: {layer.place} holds DN, not reflectance ({what}); {mend}")
 
 
 def read_layer(
