@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.landsat.passes import (
     Frame,
-    Pass,
     crossing,
     crossing_error_hours,
     frames_at,
@@ -18,13 +17,39 @@ from glacier_ml.scenes.landsat.passes import (
 )
 from glacier_ml.scenes.landsat.sun import earth_sun_distance, sun_elevation_deg
 
-__all__ = ["CandidateDates", "candidate_dates", "earth_sun_distance", "sun_elevation_deg"]
+__all__ = [
+    "CandidateDates",
+    "CandidatePass",
+    "candidate_dates",
+    "closest_pass",
+    "earth_sun_distance",
+    "sun_elevation_deg",
+]
 
 # How far the sun at a frame's nominal centre may be from the MTL's, degrees: frames drift along and across
 # the track; typical value, chosen here.
 ELEVATION_ERROR_DEG = 0.2
 FIRST_YEAR, LAST_YEAR = 1982, 2100
 ANY_YEAR = 2001  # a year without a leap day, to tell days of the year by
+
+
+@dataclass(frozen=True)
+class CandidatePass:
+    """A pass whose sun comes near that found.
+
+    Attributes
+    ----------
+    frame : Frame
+        Path, row and centre.
+    moment : datetime.datetime
+        UTC.
+    misfit_deg : float
+        Elevation of the sun found less that predicted: within 0.1 where all is well known.
+    """
+
+    frame: Frame
+    moment: datetime
+    misfit_deg: float
 
 
 @dataclass(frozen=True)
@@ -35,13 +60,13 @@ class CandidateDates:
     ----------
     first, last : datetime.date
         UTC days, both included.
-    passes : tuple of Pass
+    passes : tuple of CandidatePass
         Landsat's passes in these days that themselves fit, in order of time.
     """
 
     first: date
     last: date
-    passes: tuple[Pass, ...]
+    passes: tuple[CandidatePass, ...]
 
     @property
     def days(self) -> tuple[date, ...]:
@@ -58,7 +83,7 @@ def candidate_dates(
     tolerance: float = 1e-4,
     with_distance: bool = True,
 ) -> list[CandidateDates]:
-    """Days on which a scene with this sun may have been taken, in order; mostly two windows in a year.
+    """UTC days on which a scene with this sun may have been taken; mostly two windows in a year.
 
     Parameters
     ----------
@@ -68,8 +93,7 @@ def candidate_dates(
     latitude, longitude : float
         A place in the scene, degrees. The sun is that of the centre of a frame that holds it.
     year : int or None
-        Year of the UTC days. None: any; the days are those of 2001, wide enough for the drift of the orbit in
-        all years, and without passes.
+        None: any; days of 2001, wide enough for the drift of the orbit in all years, without passes.
     spacecraft : str
         'LANDSAT_4', 'LANDSAT_5', 'LANDSAT_7', 'LANDSAT_8' or 'LANDSAT_9'.
 
@@ -80,17 +104,46 @@ def candidate_dates(
 
     Examples
     --------
-    Columbia Glacier; the listed scene is LT05_066017_20070917:
-
     >>> for found in candidate_dates(0.4947, 61.1, -147.1, 2007):
     ...     print(found.first, found.last, *found.days)
-    2007-03-21 2007-03-26 2007-03-25
+    2007-03-21 2007-03-23
+    2007-03-25 2007-03-26 2007-03-25
     2007-09-16 2007-09-18 2007-09-17
     2007-09-20 2007-09-21
     """
     _check(latitude, longitude, year)
-    wanted = (sun_factor - tolerance, sun_factor + tolerance)
-    return _runs(_fitting(wanted, frames_at(latitude, longitude), year, spacecraft, with_distance))
+    sun = _Sun(sun_factor, tolerance, with_distance)
+    return _runs(_fitting(sun, frames_at(latitude, longitude), year, spacecraft))
+
+
+@dataclass(frozen=True)
+class _Sun:
+    """What was found: sin(elevation), divided by d^2 or not."""
+
+    factor: float
+    tolerance: float
+    with_distance: bool
+
+    def sines(self, day: date) -> tuple[float, float, float]:
+        """The least, the likeliest and the largest sine of the elevation on a day."""
+        scale = earth_sun_distance(day) ** 2 if self.with_distance else 1.0
+        spread = (self.factor - self.tolerance, self.factor, self.factor + self.tolerance)
+        return (spread[0] * scale, spread[1] * scale, spread[2] * scale)
+
+
+def closest_pass(found: list[CandidateDates]) -> CandidatePass | None:
+    """The pass whose sun comes nearest to that found; None without passes.
+
+    Examples
+    --------
+    The visible bands of the same file:
+
+    >>> one = closest_pass(candidate_dates(0.7273, 61.1, -147.1, 2007))
+    >>> one.moment.date().isoformat(), one.frame.path, abs(one.misfit_deg) < 0.05
+    ('2007-07-15', 66, True)
+    """
+    every = [one for run in found for one in run.passes]
+    return min(every, key=lambda one: abs(one.misfit_deg), default=None)
 
 
 def _check(latitude: float, longitude: float, year: int | None) -> None:
@@ -105,22 +158,25 @@ def _check(latitude: float, longitude: float, year: int | None) -> None:
 
 
 def _fitting(
-    wanted: tuple[float, float], frames: list[Frame], year: int | None, spacecraft: str, with_distance: bool
-) -> dict[date, list[Pass]]:
+    sun: _Sun, frames: list[Frame], year: int | None, spacecraft: str
+) -> dict[date, list[CandidatePass]]:
     """UTC days on which some frame has such a sun, each with the passes over such frames."""
-    error = crossing_error_hours(spacecraft, any_year=year is None)
+    error = timedelta(hours=crossing_error_hours(spacecraft, any_year=year is None))
     told = year or ANY_YEAR
     # Local days and UTC days differ by one at most.
     first, last = date(told, 1, 1) - timedelta(days=1), date(told, 12, 31) + timedelta(days=1)
-    fitting: dict[date, list[Pass]] = {}
+    fitting: dict[date, list[CandidatePass]] = {}
     for frame in frames:
-        over = passes(frame, spacecraft, first, last) if year else ()
-        seen = {one.moment.date(): one for one in over}
+        seen = {one.moment for one in passes(frame, spacecraft, first, last)} if year else set()
         for moment in _moments(frame, spacecraft, first, last):
-            low, high = _factors(frame, moment, error, with_distance)
-            if moment.year == told and low <= wanted[1] and wanted[0] <= high:
+            if moment.year != told:
+                continue
+            low, likely, high = _elevations(frame, moment, error)
+            least, sine, most = sun.sines(moment.date())
+            if _sine(low) <= most and least <= _sine(high):
                 found = fitting.setdefault(moment.date(), [])
-                found += [seen[moment.date()]] if moment.date() in seen else []
+                misfit = math.degrees(math.asin(min(sine, 1.0))) - likely
+                found += [CandidatePass(frame, moment, misfit)] if moment in seen else []
     return fitting
 
 
@@ -130,18 +186,23 @@ def _moments(frame: Frame, spacecraft: str, first: date, last: date) -> Iterator
         yield crossing(frame, spacecraft, first + timedelta(days=number))
 
 
-def _factors(frame: Frame, moment: datetime, error_hours: float, with_distance: bool) -> tuple[float, float]:
-    """Smallest and largest sun factor of a pass, as the moment and the centre may be off."""
-    distance = earth_sun_distance(moment.date()) if with_distance else 1.0
-    elevations = [
-        sun_elevation_deg(frame.latitude, frame.longitude, moment + timedelta(hours=shift * error_hours))
-        for shift in (-1, 0, 1)
-    ]
-    low, high = min(elevations) - ELEVATION_ERROR_DEG, max(elevations) + ELEVATION_ERROR_DEG
-    return math.sin(math.radians(low)) / distance**2, math.sin(math.radians(high)) / distance**2
+def _elevations(frame: Frame, moment: datetime, error: timedelta) -> tuple[float, float, float]:
+    """Least, predicted and largest elevation of the sun, as the moment and the centre may be off."""
+    early, likely, late = (
+        sun_elevation_deg(frame.latitude, frame.longitude, moment + shift * error) for shift in (-1, 0, 1)
+    )
+    return (
+        min(early, likely, late) - ELEVATION_ERROR_DEG,
+        likely,
+        max(early, likely, late) + ELEVATION_ERROR_DEG,
+    )
 
 
-def _runs(fitting: dict[date, list[Pass]]) -> list[CandidateDates]:
+def _sine(elevation_deg: float) -> float:
+    return math.sin(math.radians(min(90.0, elevation_deg)))
+
+
+def _runs(fitting: dict[date, list[CandidatePass]]) -> list[CandidateDates]:
     """Days on end put together."""
     runs: list[list[date]] = []
     for day in sorted(fitting):

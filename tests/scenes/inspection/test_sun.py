@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.inspection import sun as module
 from glacier_ml.scenes.inspection.lattice import find_lattice
-from glacier_ml.scenes.inspection.sun import candidate_dates, earth_sun_distance, sun_elevation_deg
+from glacier_ml.scenes.inspection.sun import (
+    candidate_dates,
+    closest_pass,
+    earth_sun_distance,
+    sun_elevation_deg,
+)
 from glacier_ml.scenes.landsat import sun as position
 from glacier_ml.scenes.landsat.passes import frames_at, passes
 from glacier_ml.scenes.reading import open_scene
@@ -109,7 +114,26 @@ def test_valdez_is_of_the_listed_day(place):
 
 def test_patagonia_is_of_september():
     found = candidate_dates(0.46219, *PATAGONIA_8, 2007)
-    assert any(one.first.month == 9 and one.last.month == 9 for one in found)
+    assert [(one.first.month, one.last.month) for one in found] == [(3, 4), (9, 9)]
+    closest = closest_pass(found)
+    assert (closest.frame.path, closest.frame.row) == (232, 94)
+    assert closest.moment.date() == date(2007, 9, 12)
+    assert abs(closest.misfit_deg) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("factor", "day"),
+    [(0.72733, date(2007, 7, 15)), (0.49466, date(2007, 9, 17)), (0.54675, date(2009, 9, 6))],
+)
+def test_the_sun_of_columbia_comes_within_a_twentieth_of_a_degree(factor, day):
+    closest = closest_pass(candidate_dates(factor, *COLUMBIA, day.year))
+    assert (closest.moment.date(), closest.frame.path, closest.frame.row) == (day, 66, 17)
+    assert abs(closest.misfit_deg) < 0.05
+
+
+def test_no_pass_is_closest_where_there_is_none():
+    assert closest_pass([]) is None
+    assert closest_pass(candidate_dates(0.4947, *COLUMBIA, None)) is None
 
 
 def test_any_year_gives_wider_windows_without_passes():
