@@ -8,7 +8,7 @@ Whatever the sensor, collection and level, a made bundle holds one and the same 
 - OLI: 2e-5 and -0.1, so 4e-5 DN - 0.2: DN = 100 level + 4500.
 - Level 2: 2.75e-5 DN - 0.2: DN = (0.004 level + 0.18) / 2.75e-5, rounded.
 - Before the collections (TM, ETM+), radiance alone: RADIANCE_MULT = 0.002 ESUN / pi, ADD = -0.01 ESUN / pi of
-  Chander et al. (2009), so the same reflectance times d^2 of 2007-09-17, about 1.0101.
+  Chander et al. (2009), so the same reflectance times d^2 of 2007-09-17, about 1.0102.
 """
 
 import gzip
@@ -60,12 +60,18 @@ def product_id(sensor="TM", collection="C2"):
     if collection == "pre":
         return scene_id(sensor)
     process = "L2SP" if collection == "C2L2" else "L1TP"
-    return f"{prefix}_{process}_066017_20070917_20200830_{'01' if collection == 'C1' else '02'}_T1"
+    day = date_of(sensor).replace("-", "")
+    return f"{prefix}_{process}_066017_{day}_20210830_{'01' if collection == 'C1' else '02'}_T1"
+
+
+def date_of(sensor="TM"):
+    """Day 260 of a year in which the sensor flew."""
+    return "2020-09-16" if sensor == "OLI" else "2007-09-17"
 
 
 def scene_id(sensor="TM"):
     prefix = _MISSION[sensor][0]
-    return f"{prefix[:2]}{prefix[3]}0660172007260PAC01"
+    return f"{prefix[:2]}{prefix[3]}066017{date_of(sensor)[:4]}260PAC01"
 
 
 def band_file(sensor, collection, number):
@@ -193,7 +199,7 @@ def _product(sensor, collection):
     product = {"SPACECRAFT_ID": spacecraft, "SENSOR_ID": instrument, "WRS_PATH": "066", "WRS_ROW": "017"}
     if not collection.startswith("C2"):
         product["DATA_TYPE"] = "L1TP" if collection == "C1" else "L1T"
-    return product | {"DATE_ACQUIRED": "2007-09-17"}
+    return product | {"DATE_ACQUIRED": date_of(sensor)}
 
 
 def _file_names(sensor, collection):
@@ -221,13 +227,15 @@ def _radiometry(sensor, collection):
             scale |= {f"REFLECTANCE_MULT_BAND_{number}": mult, f"REFLECTANCE_ADD_BAND_{number}": add}
     prefix = "LEVEL1_" if newest else ""
     groups = {f"{prefix}MIN_MAX_PIXEL_VALUE": limits, f"{prefix}RADIOMETRIC_RESCALING": scale}
-    if collection != "C2L2":
+    if not newest:
+        return groups
+    record = {"LANDSAT_SCENE_ID": scene_id(sensor), "LANDSAT_PRODUCT_ID": product_id(sensor, "C2")}
+    groups = {"LEVEL1_PROCESSING_RECORD": record | {"PROCESSING_LEVEL": "L1TP"}} | groups
+    if collection == "C2":
         return groups
     surface = {f"REFLECTANCE_MULT_BAND_{number}": "2.75e-05" for number in bands}
     surface |= {f"REFLECTANCE_ADD_BAND_{number}": "-0.2" for number in bands}
-    level1 = {"LANDSAT_PRODUCT_ID": product_id(sensor, "C2"), "PROCESSING_LEVEL": "L1TP"}
-    surface_groups = {"LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": surface, "LEVEL1_PROCESSING_RECORD": level1}
-    return surface_groups | groups
+    return {"LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": surface} | groups
 
 
 def _numbers(sensor, collection, shape):
