@@ -252,7 +252,7 @@ def _numbers(sensor, collection, shape):
         values[FILL] = 0
         rasters[f"{'SR_' if collection == 'C2L2' else ''}B{number}"] = values.astype(kind)
     if collection == "C2L2":
-        return rasters | {"ST_B6": np.full(shape, 7, kind)}
+        return rasters | {"ST_B10" if sensor == "OLI" else "ST_B6": np.full(shape, 7, kind)}
     return rasters | {f"B{number}": np.full((3, 2), 7, kind) for number in _OTHERS[sensor]}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import stat
+import struct
 import sys
 import tarfile
 import tempfile
@@ -53,6 +54,7 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     zlib.error,
+    struct.error,
     EOFError,
     OSError,
     RuntimeError,

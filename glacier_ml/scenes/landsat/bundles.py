@@ -25,7 +25,7 @@ LARGEST_METADATA = 2**20
 """Bytes of a metadata file; real ones have 7 to 65 thousand. Chosen here."""
 
 LARGEST_BLOCK = 10_000 * 10_000
-"""Pixels of the largest block of a file, which is unpacked whole for one of its pixels: more than a frame has.
+"""Pixels of a file's largest block, which is unpacked whole for any of its pixels: a frame has 60 million.
 Chosen here."""
 
 _FORMS = ("txt", "json", "xml")  # taken in this order where a bundle has its metadata file in several
@@ -82,12 +82,18 @@ def open_bundle(path: Path, name: str | None = None, method: str | None = None) 
         As `archives.opened_files`; where there are metadata files of two products, a band's file is missing
         or no GeoTIFF of DN, or grids differ.
     """
-    place = name or re.sub(r"(\.tar)?\.\w+$", "", path.name) or str(path)
+    place = name or _place(path)
     with opened_files(path, place, _is_wanted) as files:
         metadata = _metadata(files, place)
         ids = [metadata.product_id or "", metadata.scene_id]
         name = name or next((one for one in ids if _NAME.fullmatch(one)), place)
         yield _source(path, name, method, metadata, files)
+
+
+def _place(path: Path) -> str:
+    """What errors call a bundle until its id is known: the folder's name, or the archive's without suffix."""
+    name = path.name if path.name.lower().endswith(SUFFIXES) else path.resolve().name
+    return re.sub(r"\.(tar|tar\.gz|tgz|zip)$", "", name, flags=re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -132,8 +138,8 @@ def _is_wanted(name: str) -> bool:
         return _is_metadata(name)
     sensors, number = sensors_in(name), band_number(stem)
     if number is not None and len(sensors) == 1:
-        return number in SENSOR_BANDS[sensors.pop()]
-    return _OTHER.search(stem) is None
+        return number in SENSOR_BANDS[sensors.pop()] and not _OTHER.search(stem)
+    return not _OTHER.search(stem)
 
 
 def _metadata(files: dict[str, str], place: str) -> Metadata:
@@ -263,8 +269,8 @@ def _header(layer: Layer, name: str) -> _Header:
             rows, columns = dataset.block_shapes[0]
             if rows * columns > LARGEST_BLOCK:
                 raise GlacierError(
-                    f"{name}: {layer.file} is packed in blocks of {rows} x {columns} pixels, more than a Landsat "
-                    "scene has; write it in tiles"
+                    f"{name}: {layer.file} is packed in blocks of {rows} x {columns} pixels, more than a "
+                    "Landsat scene has; write it in tiles"
                 )
             return _Header({str(key): str(value) for key, value in dataset.tags().items()}, dataset.nodata)
 

@@ -193,6 +193,20 @@ def damage_the_second_half(path, source):
             file.write(bytes(size // 2 - 1000))
 
 
+@pytest.mark.parametrize("container", ["tar.gz", "zip"])
+@pytest.mark.parametrize("collection", ["C2", "C2L2"])
+@pytest.mark.parametrize("sensor", SENSORS)
+def test_only_the_files_that_make_the_scene_are_unpacked(tmp_path, temporary, sensor, collection, container):
+    # Six bands, QA_PIXEL, QA_RADSAT and the metadata; no thermal or panchromatic band, angle or by-product.
+    folder = made_bundle(tmp_path / "bundle", sensor, collection)
+    for ending in ("SAA", "VZA", "ST_QA", "ST_TRAD", "SR_CLOUD_QA", "SR_QA_AEROSOL", "SR_ATMOS_OPACITY"):
+        (folder / f"{product_id(sensor, collection)}_{ending}.TIF").write_bytes(b"")
+    for ending in ("ANG.txt", "thumb_small.jpeg", "SR_stac.json", "GCP.txt"):
+        (folder / f"{product_id(sensor, collection)}_{ending}").write_bytes(b"")
+    with open_bundle(packed(folder, container)):
+        assert sum(file.is_file() for file in temporary.rglob("*")) == 9
+
+
 def test_opening_reads_headers_alone(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("pixels were read")
