@@ -210,7 +210,7 @@ def _level(root: str, groups: dict[str, dict[str, str]], where: str) -> int:
 
 
 def _old_scene_id(groups: dict[str, dict[str, str]], where: str) -> str:
-    keys = ("METADATA_L1_FILE_NAME", "METADATA_FILE_NAME", "LANDSAT_SCENE_ID")
+    keys = ("LANDSAT_SCENE_ID", "METADATA_L1_FILE_NAME", "METADATA_FILE_NAME")
     return _needed(groups, keys, _CONTENTS, where).partition("_MTL")[0]
 
 

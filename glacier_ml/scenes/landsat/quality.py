@@ -21,7 +21,7 @@ _QA_PIXEL = {"fill": 0, "dilated_cloud": 1, "cloud": 3, "cloud_shadow": 4, "snow
 # Collection 1: two bits of confidence each, of which 3 is high; shadow and snow have no bit of their own.
 _BQA = {"fill": 0, "cloud": 4}
 _BQA_CONFIDENCE = {"cloud_shadow": 7, "snow": 9}
-_BQA_UNUSED = 0b1110_0000_0000_0000
+_BQA_UNUSED = 13, 0b111
 
 
 def quality_masks(values: NDArray[Any], kind: str, sensor: str | None) -> dict[str, NDArray[np.bool_]]:
@@ -108,7 +108,8 @@ def _saturation_bits(sensor: str | None) -> dict[str, int]:
 
 
 def _confident(values: NDArray[Any]) -> dict[str, NDArray[np.bool_]]:
-    if np.any(values & _BQA_UNUSED):
+    bit, three = _BQA_UNUSED
+    if np.any((values >> bit) & three):
         raise GlacierError(
             "BQA: bits 13 to 15 are set, as in Landsat 8 products before Collection 1, whose bits mean other "
             "things; remove the BQA file or take the scene from Collection 2"

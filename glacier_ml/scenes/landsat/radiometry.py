@@ -138,8 +138,8 @@ def radiance_rescaling(metadata: Metadata, where: str) -> dict[str, tuple[float,
     """Gain and offset of radiance, W m-2 sr-1 um-1, by band name.
 
     They are the MTL's RADIANCE_MULT and RADIANCE_ADD as they stand; without these, what LMIN and LMAX at
-    QCALMIN and QCALMAX give; without these too, Chander et al.'s (2009) table of Landsat 5. MTLs of about 2014
-    round RADIANCE_MULT to three decimals, up to 0.7 % off (`swir2`): the file is followed, as other tools do.
+    QCALMIN and QCALMAX give; without these too, Chander et al.'s (2009) table of Landsat 5. MTLs of 2014
+    or so round RADIANCE_MULT to three decimals, up to 0.7 % off (`swir2`); the file is followed.
 
     Raises
     ------
@@ -157,8 +157,8 @@ def earth_sun_distance(day: str) -> float:
 
     Examples
     --------
-    >>> round(earth_sun_distance("2011-03-12"), 4)
-    0.9937
+    >>> round(earth_sun_distance("2011-03-12"), 3)
+    0.994
     """
     days = (date.fromisoformat(day) - date(2000, 1, 1)).days
     anomaly = math.radians(357.529 + 0.98560028 * days)
