@@ -226,6 +226,8 @@ class _Tar:
                     continue
                 if not member.isreg() or member.issparse():
                     _refuse_kind(name, path, where)
+                if member.offset_data + member.size > self._most:
+                    self._refuse()
                 yield member
         # Where a header is damaged, tarfile ends as if the archive ended there; two blocks of zeros end it.
         if self.last.strip(b"\0") or len(self.last) not in (0, 512):

@@ -245,6 +245,22 @@ def test_the_metadata_decides_what_a_file_is(tmp_path):
         assert read(packed(folder, container)).provenance["files"]["blue"] == "first.tif"
 
 
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_bundles_of_the_oldest_names_can_be_read(tmp_path, container):
+    # Until 2012 files ended in B10, B20, ... B70, and the metadata's keys were BAND1_FILE_NAME and so on.
+    folder = made_bundle(tmp_path / "bundle", "TM", "pre", drop=("MTL", "B6"))
+    root, groups = mtl_groups("TM", "pre")
+    product = groups["PRODUCT_METADATA"]
+    for number in (1, 2, 3, 4, 5, 7):
+        name = f"L5066017_01720070917_B{number}0.TIF"
+        (folder / product.pop(f"FILE_NAME_BAND_{number}")).rename(folder / name)
+        product[f"BAND{number}_FILE_NAME"] = name
+    (folder / "L5066017_01720070917_MTL.txt").write_bytes(mtl_text(root, groups))
+    scene = read(packed(folder, container))
+    assert scene.provenance["files"]["swir2"] == "L5066017_01720070917_B70.TIF"
+    np.testing.assert_allclose(scene.bands["red"][1:], 1.0102 * reflectance("red")[1:], rtol=0, atol=1e-4)
+
+
 def test_of_several_forms_one_is_taken(tmp_path):
     folder = made_bundle(tmp_path / "bundle", form=FORMS)
     (folder / f"{product_id()}_MTL.xml").write_bytes(b"not read")
