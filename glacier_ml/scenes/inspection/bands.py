@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from glacier_ml.scenes.inspection.lattice import Lattice, dn_of, find_lattice, settle_irradiance
 from glacier_ml.scenes.inspection.registration import Shift, band_shifts
 from glacier_ml.scenes.inspection.sample import Sample
+from glacier_ml.scenes.scene import CEILING_SHARE
 
 QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
 PLAUSIBLE = (-0.1, 1.6)
@@ -18,6 +19,9 @@ Typical values, chosen here."""
 
 NDSI, NIR = 0.4, 0.11
 """The usual rule for snow: NDSI above 0.4 where near infrared above 0.11 (Hall et al. 2001)."""
+
+FEWEST_AT_CEILING = 10
+"""Pixels at a band's largest value from which it counts as a ceiling in a small scene; chosen here."""
 
 _DARK = np.float32(0.005)  # reflectance below which an index is noise: about one DN of Landsat 5
 
@@ -93,12 +97,10 @@ def _saturation(sample: Sample, band: str, lattice: Lattice | None) -> dict[str,
 
 def _common_largest(values: NDArray[np.float32]) -> int:
     """Pixels at the largest value where a sensor's ceiling makes it common, as `Scene.saturated` has it."""
-    from glacier_ml.scenes.scene import CEILING_SHARE
-
     if not values.size or values.min() == values.max():
         return 0
     count = int((values == values.max()).sum())
-    return count if count >= CEILING_SHARE * values.size else 0
+    return count if count >= max(CEILING_SHARE * values.size, FEWEST_AT_CEILING) else 0
 
 
 def _shift(shift: Shift | None) -> dict[str, float | None]:

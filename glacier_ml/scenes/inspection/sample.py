@@ -168,19 +168,20 @@ def _fill_numbers(scenes: tuple[Scene, ...]) -> dict[float, float]:
     for scene in scenes:
         bands = list(scene.bands.values())
         same = np.logical_and.reduce([values == bands[0] for values in bands]) & (bands[0] <= 0)
-        for number, count in _counted(bands[0][same] if len(bands) > 1 else bands[0][:0]):
-            counts[number] = counts.get(number, 0) + count
-        for values in bands:
-            beyond = np.isfinite(values) & ((values < REFLECTED[0]) | (values > REFLECTED[1])) & ~same
-            for number, count in _counted(values[beyond]):
+        beyond = [np.isfinite(one) & ((one < REFLECTED[0]) | (one > REFLECTED[1])) for one in bands]
+        odd = [one[there] for one, there in zip(bands, beyond, strict=True)]
+        for values in [*odd, bands[0][same]] if len(bands) > 1 else odd:
+            numbers, times = np.unique(values, return_counts=True)
+            for number, count in zip(numbers.tolist(), times.tolist(), strict=True):
                 counts[number] = counts.get(number, 0) + count
     pixels = sum(scene.valid.size for scene in scenes)
-    return {number: count / pixels for number, count in counts.items() if count >= FILL_SHARE * pixels}
+    frequent = [number for number, count in counts.items() if count >= FILL_SHARE * pixels]
+    return {number: sum(_pixels_at(scene, number) for scene in scenes) / pixels for number in frequent}
 
 
-def _counted(values: NDArray[np.float32]) -> list[tuple[float, int]]:
-    numbers, counts = np.unique(values, return_counts=True)
-    return [(float(number), int(count)) for number, count in zip(numbers, counts, strict=True)]
+def _pixels_at(scene: Scene, number: float) -> int:
+    """Pixels that have a number in one band or another."""
+    return int(np.logical_or.reduce([values == number for values in scene.bands.values()]).sum())
 
 
 def _without(scene: Scene, fill: dict[float, float]) -> Scene:

@@ -39,6 +39,10 @@ def _head(facts: Facts) -> Iterator[str]:
     origin = [facts["spacecraft"], facts["sensor"], f"{quantity} ({method})" if method else quantity]
     yield ", ".join([one for one in origin if one] + ([facts["scene_id"]] if facts["scene_id"] else []))
     yield f"date {_date(facts)}; sun {_sun(facts)}"
+    words = {month: told for one in facts["seasons"] for month, told in one["words"].items()}
+    if words:
+        side = "northern" if facts["latitude"] > 0 else "southern"
+        yield f"season ({side}): {'; '.join(f'{month}: {told}' for month, told in words.items())}"
 
 
 def _place(latitude: float | None, longitude: float | None) -> str:
@@ -93,6 +97,8 @@ def _number(value: float | None, decimals: int) -> str:
 
 
 def _below(facts: Facts) -> Iterator[str]:
+    if any(one["saturation_from"] == "largest value" for one in facts["bands"].values()):
+        yield "? saturated pixels by the band's largest value, as neither DN nor a quality band tells"
     yield f"pixels with data in every band: {facts['valid_percent']:.1f} %"
     flagged = [f"{mask.replace('_', ' ')} {share:.1f} %" for mask, share in facts["flagged"].items()]
     if flagged:
@@ -125,7 +131,7 @@ def _outlines(outlines: Facts | None) -> str:
 
 def _mask_place(outlines: Facts) -> str:
     if outlines["shift_rows"] is None:
-        return "too few edges to tell how they lie in the image"
+        return "how they lie in the image cannot be told"
     return (
         f"beside the image's edges by {outlines['shift_rows']:+.1f} rows, "
         f"{outlines['shift_columns']:+.1f} columns (uncertain by {2 * outlines['shift_spread']:.1f} px)"
