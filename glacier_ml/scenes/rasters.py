@@ -16,9 +16,22 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.addresses import file_of, is_address, shown
 from glacier_ml.scenes.scene import Grid
 
-_REMOTE = re.compile(r"/vsi|[a-z][a-z0-9]+://")
+_REMOTE = re.compile(r"/vsi|[a-z][a-z0-9]+://", re.IGNORECASE)
+
+# How GDAL reads from the web, unless the environment says otherwise: no search for neighbouring files, an end
+# to waiting, some retries. Seconds and bytes a second are chosen here.
+_WEB = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_CONNECTTIMEOUT": "20",
+    "GDAL_HTTP_LOW_SPEED_LIMIT": "100",
+    "GDAL_HTTP_LOW_SPEED_TIME": "30",
+    "GDAL_HTTP_TIMEOUT": "300",
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "1",
+}
 
 
 @contextmanager
@@ -42,17 +55,39 @@ def open_raster(path: str | Path, where: str) -> Iterator[Any]:
         Where the file is missing or damaged.
     """
     text = str(path)
-    if not _REMOTE.match(text) and not Path(path).is_file():
-        raise GlacierError(f"{where}: {path} is not a file; give the path of a GeoTIFF")
+    if not _REMOTE.match(text) and not _is_file(text):
+        raise GlacierError(f"{where}: {shown(text)} is not a file; give the path of a GeoTIFF")
     try:
         with warnings.catch_warnings():
             # grid_of tells the same, as an error and with the file's name.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(text) as dataset:
+            with _opened(text) as dataset:
                 yield dataset
     except RasterioError as error:
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise GlacierError(f"{where}: {path} cannot be read ({reason}); replace the file") from error
+        reason, mend = " ".join(str(error.__cause__ or error).split()), "replace the file"
+        if is_address(text):  # what stands behind the '?' may be a key
+            reason, mend = re.sub(r"\?[^\s'\"]*", "", reason), "it must be a GeoTIFF sent by byte ranges"
+        raise GlacierError(f"{where}: {shown(text)} cannot be read ({reason}); {mend}") from error
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+@contextmanager
+def _opened(text: str) -> Iterator[Any]:
+    if not is_address(text):
+        with rasterio.open(text) as dataset:
+            yield dataset
+        return
+    told = {*os.environ, *(rasterio.env.getenv() if rasterio.env.hasenv() else ())}
+    settings = {key: value for key, value in _WEB.items() if key not in told}
+    # GeoTIFF alone: a VRT from the web could name files of this machine.
+    with rasterio.Env(**settings), rasterio.open(text, driver="GTiff") as dataset:
+        yield dataset
 
 
 def grid_of(dataset: Any, where: str) -> Grid:
@@ -66,7 +101,7 @@ def grid_of(dataset: Any, where: str) -> Grid:
     if dataset.crs is None or dataset.transform.is_identity:
         lacking = "coordinate reference system" if dataset.crs is None else "geotransform"
         raise GlacierError(
-            f"{where}: {Path(dataset.name).name} has no {lacking}, so its place is unknown; "
+            f"{where}: {file_of(dataset.name)} has no {lacking}, so its place is unknown; "
             "export it as a georeferenced GeoTIFF"
         )
     return Grid(dataset.crs, dataset.transform, (dataset.height, dataset.width))

@@ -1,0 +1,188 @@
+"""Addresses on the web: what hrefs mean, and small files fetched within limits of time and size."""
+
+from __future__ import annotations
+
+import re
+import time
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib import request
+from urllib.error import HTTPError
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+from glacier_ml.errors import GlacierError
+
+LARGEST_FILE = 16 * 2**20
+"""Bytes of the largest Item or MTL that is fetched; real ones have some 20 kB. Chosen here."""
+
+SILENCE_S = 30.0
+"""Seconds that a server may stay silent; a whole fetch may take four times as long. Chosen here."""
+
+_ADDRESS = re.compile(r"(?:https?|s3)://", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|file:|/vsi", re.IGNORECASE)
+_ONE_SLASH = re.compile(r"(https?|s3):/(?!/)", re.IGNORECASE)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is a web address that GDAL reads by ranges: http, https or s3.
+
+    Examples
+    --------
+    >>> is_address("https://example.org/item.json"), is_address("items/item.json")
+    (True, False)
+    """
+    return _ADDRESS.match(text) is not None
+
+
+def whole_address(text: str) -> str:
+    """The text, with the slash that `pathlib.Path` takes from an address put back.
+
+    Examples
+    --------
+    >>> whole_address(str(Path("https://example.org/item.json")))
+    'https://example.org/item.json'
+    """
+    return _ONE_SLASH.sub(r"\1://", text, count=1) if _ONE_SLASH.match(text) else text
+
+
+def shown(text: str) -> str:
+    """An address or path as errors and provenance show it: on one line, without query, fragment or password.
+
+    What stands behind the '?' of a signed address opens the file to whoever reads it.
+
+    Examples
+    --------
+    >>> shown("https://me:secret@example.org/B1.TIF?sig=secret")
+    'https://example.org/B1.TIF'
+    """
+    if is_address(text):
+        text = re.sub(r"(?<=://)[^/?#]*@", "", re.split(r"[?#]", text, maxsplit=1)[0])
+    line = "".join(one if one.isprintable() else "?" for one in text)
+    return line if len(line) <= 200 else f"{line[:200]}..."
+
+
+def file_of(address: str) -> str:
+    """Last part of an address or path.
+
+    Examples
+    --------
+    >>> file_of("https://example.org/scene/B1.TIF?sig=secret")
+    'B1.TIF'
+    """
+    return shown(address).rstrip("/").rpartition("/")[2]
+
+
+def resolve(href: str, location: str, where: str) -> str:
+    """Address or path that an href of an Item means.
+
+    Parameters
+    ----------
+    href : str
+        Absolute, or relative to the Item.
+    location : str
+        Address or path of the Item.
+    where : str
+        What the error begins with.
+
+    Raises
+    ------
+    GlacierError
+        Where an Item from the web names anything but the web (it could read this machine's files), or a local
+        one anything but the web and files.
+
+    Examples
+    --------
+    >>> resolve("../B1.TIF", "https://example.org/items/one.json", "one")
+    'https://example.org/B1.TIF'
+    >>> resolve("B1.TIF", "items/one.json", "one")
+    'items/B1.TIF'
+    """
+    try:
+        joined = urljoin(location, href) if is_address(location) else href
+        split = urlsplit(joined)
+    except ValueError as error:
+        raise GlacierError(f"{where}: {shown(href)} is no address ({error}); correct the Item") from error
+    if is_address(joined):
+        return quote(joined, safe="%/:=&?~#+!$,;'@()*[]", errors="replace")
+    if is_address(location):
+        raise GlacierError(
+            f"{where}: {shown(href)} is not on the web, and an Item from the web may name http, https and s3 "
+            "alone; download it"
+        )
+    if split.scheme == "file" and split.netloc in ("", "localhost"):
+        return unquote(split.path)
+    if _SCHEME.match(href):
+        raise GlacierError(
+            f"{where}: {shown(href)} cannot be read; an Item may name files, http, https and s3"
+        )
+    return str(Path(location).parent / href)
+
+
+def fetch(address: str, where: str) -> bytes:
+    """Content of a small file, from the web or this machine.
+
+    Raises
+    ------
+    GlacierError
+        Where it cannot be had, is larger than `LARGEST_FILE`, or the server is silent for too long.
+    """
+    try:
+        content = _download(address) if is_address(address) else _read(Path(address))
+    except HTTPError as error:
+        reason = f"HTTP {error.code} {error.reason}"
+        error.close()
+        raise _unfetched(address, where, reason) from error
+    except (OSError, HTTPException, ValueError) as error:
+        told = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
+        raise _unfetched(address, where, str(told) or type(error).__name__) from error
+    if len(content) > LARGEST_FILE:
+        raise GlacierError(
+            f"{where}: {shown(address)} has more than {LARGEST_FILE // 2**20} MiB; give the address of one "
+            "STAC Item"
+        )
+    return content
+
+
+def _unfetched(address: str, where: str, reason: str) -> GlacierError:
+    mend = "check the address" if is_address(address) else "check the path"
+    return GlacierError(f"{where}: {shown(address)} cannot be fetched ({' '.join(reason.split())}); {mend}")
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(LARGEST_FILE + 1)
+
+
+def _opener() -> Any:
+    """Opener of http and https alone, through the environment's proxies: no redirect leads elsewhere."""
+    opener = request.OpenerDirector()
+    for handler in (
+        request.ProxyHandler(),
+        request.HTTPHandler(),
+        request.HTTPSHandler(),
+        request.HTTPDefaultErrorHandler(),
+        request.HTTPRedirectHandler(),
+        request.HTTPErrorProcessor(),
+        request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    opener.addheaders = [
+        ("User-Agent", "glacier_ml"),
+        ("Accept", "application/geo+json, application/json, */*"),
+    ]
+    return opener
+
+
+def _download(address: str) -> bytes:
+    end = time.monotonic() + 4 * SILENCE_S
+    chunks, size = [], 0
+    with _opener().open(address, timeout=SILENCE_S) as response:
+        while size <= LARGEST_FILE and (chunk := response.read1(2**16)):
+            chunks.append(chunk)
+            size += len(chunk)
+            if time.monotonic() > end:
+                raise TimeoutError(f"not whole after {4 * SILENCE_S:g} s")
+        if size <= LARGEST_FILE and response.length:
+            raise ConnectionError(f"{response.length} bytes are lacking")
+    return b"".join(chunks)
