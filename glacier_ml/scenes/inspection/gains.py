@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
+from glacier_ml.scenes.landsat.radiometry import ESUN
+
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
 
 # Radiance at DN 1 and at DN 255, W m-2 sr-1 um-1, in the order of BANDS: RADIANCE_MINIMUM and _MAXIMUM of the
@@ -28,15 +30,16 @@ _LIMITS = {
 # Solar irradiance, W m-2 um-1, in the order of BANDS. 'MTL' is what the REFLECTANCE_MULT of the MTL files
 # implies (Landsat 4 and 7: LT04_L1TP_121034_19890128 and LE07_L1TP_038035_20190618, to the digits that they
 # bear); 'USGS 2016' is a table that some MTL files of 2016 follow; 'Chander' is Chander et al. (2009).
-IRRADIANCE = {
+IRRADIANCE: dict[str, dict[str, tuple[float, ...]]] = {
     "LANDSAT_5": {
         "MTL": (1944.0, 1759.0, 1490.0, 1033.0, 209.6, 82.24),
         "USGS 2016": (1958.0, 1827.0, 1551.0, 1036.0, 214.9, 80.65),
-        "Chander": (1983.0, 1796.0, 1536.0, 1031.0, 220.0, 83.44),
     },
     "LANDSAT_4": {"MTL": (1943.0, 1758.0, 1485.0, 1033.0, 221.7, 83.24)},
     "LANDSAT_7": {"MTL": (2036.0, 1856.0, 1525.0, 1071.0, 221.6, 81.36)},
 }
+for _craft, _tables in IRRADIANCE.items():
+    _tables["Chander"] = tuple(ESUN[_craft][_band] for _band in BANDS)
 
 # MTL files give REFLECTANCE_MULT to 5 digits and REFLECTANCE_ADD to 6 decimals.
 _MULT_ERROR = 5e-5

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from glacier_ml.scenes.inspection.gains import BANDS, FACTOR_ERROR, IRRADIANCE, Gain, gains_of
 from glacier_ml.scenes.inspection.steps import ROUNDING_ULPS, Fit, common_step
+from glacier_ml.scenes.scene import CEILING_SHARE
 
 OLI_STEP, OLI_ORIGIN = 2e-5, -0.1
 LEVEL2_STEP, LEVEL2_ORIGIN = 2.75e-5, -0.2
@@ -138,11 +139,22 @@ def dn_of(values: NDArray[np.float32], lattice: Lattice) -> NDArray[np.int32]:
 
 
 def saturated_share(values: NDArray[np.float32], lattice: Lattice) -> float | None:
-    """Share of the finite values that are at the sensor's largest DN; None where the lattice has none."""
-    finite = int(np.isfinite(values).sum())
-    if lattice.ceiling is None or not finite:
+    """Share of the finite values that are at the sensor's largest DN.
+
+    Returns
+    -------
+    float or None
+        None where the lattice knows no largest DN, or where the values are clipped below it.
+    """
+    seen = values[np.isfinite(values)]
+    if lattice.ceiling is None or not seen.size:
         return None
-    return float((dn_of(values, lattice) == lattice.ceiling).sum() / finite)
+    numbers = dn_of(seen, lattice)
+    top = seen == seen.max()
+    below = float(seen.max()) < lattice.origin + lattice.step * (lattice.ceiling - 0.5)
+    if below and top.mean() >= CEILING_SHARE and (numbers[top] == -1).all():
+        return None
+    return float((numbers == lattice.ceiling).mean())
 
 
 def settle_irradiance(lattices: Mapping[str, Lattice]) -> dict[str, Lattice]:
@@ -159,36 +171,33 @@ def settle_irradiance(lattices: Mapping[str, Lattice]) -> dict[str, Lattice]:
     Returns
     -------
     dict of str to Lattice
-        The same, with `sun_factor`, `tolerance` and `table` of the bands of Landsat 5 under the table that
-        most of them, and at least three, agree under; unchanged where none has more than the MTL's.
+        The same, with `sun_factor`, `tolerance` and `table` under the table that most bands of a spacecraft,
+        and at least three, agree under; unchanged where none has more than the MTL's.
     """
-    bands = [band for band, one in lattices.items() if _is_landsat5(one)]
-    tables = {
-        name: {band: lattices[band].sun_factor * _ratio(name, band) for band in bands}  # type: ignore[operator]
-        for name in IRRADIANCE["LANDSAT_5"]
-    }
-    best = max(tables, key=lambda name: _largest_group(list(tables[name].values())))
-    if best == "MTL" or _largest_group(list(tables[best].values())) < 3:
-        return dict(lattices)
     settled = dict(lattices)
-    for band in bands:
-        one = lattices[band]
-        settled[band] = replace(
-            one,
-            sun_factor=tables[best][band],
-            tolerance=(one.tolerance or 0.0) * _ratio(best, band),
-            table=(one.table or "").replace("MTL", best),
-        )
+    for spacecraft, irradiances in IRRADIANCE.items():
+        bands = [band for band, one in lattices.items() if one.spacecraft == spacecraft]
+        ratios = {
+            name: {band: irradiances["MTL"][BANDS.index(band)] / table[BANDS.index(band)] for band in bands}
+            for name, table in irradiances.items()
+        }
+        agreeing = {
+            name: _largest_group([(lattices[band].sun_factor or 0.0) * table[band] for band in bands])
+            for name, table in ratios.items()
+        }
+        best = max(agreeing, key=lambda name: agreeing[name])
+        if best != "MTL" and agreeing[best] >= 3:
+            settled |= {band: _under(lattices[band], best, ratios[best][band]) for band in bands}
     return settled
 
 
-def _is_landsat5(lattice: Lattice) -> bool:
-    return lattice.sun_factor is not None and lattice.spacecraft == "LANDSAT_5"
-
-
-def _ratio(name: str, band: str) -> float:
-    tables, index = IRRADIANCE["LANDSAT_5"], BANDS.index(band)
-    return tables["MTL"][index] / tables[name][index]
+def _under(lattice: Lattice, name: str, ratio: float) -> Lattice:
+    return replace(
+        lattice,
+        sun_factor=(lattice.sun_factor or 0.0) * ratio,
+        tolerance=(lattice.tolerance or 0.0) * ratio,
+        table=(lattice.table or "").replace("MTL", name),
+    )
 
 
 def _largest_group(factors: list[float]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ SMALLEST_STEP = 5e-6
 LARGEST_VALUE = 16.0
 # Most DN that a lattice may span: 16 bits.
 LARGEST_SPAN = 65535
+# So many levels tell a step without the smallest, the largest and the most frequent one.
+FEWEST_USUAL = 4
 # A step is looked for among so many of the most frequent values, in turn.
 TRIES = (32, 256, 12)
 
@@ -44,7 +47,7 @@ class Fit:
     slack : float
         Largest distance of these from the lattice, at least one unit in the last place of float32.
     residual : float
-        Largest distance of any value from the lattice, in steps; values at a clip (0, 1) left out.
+        Largest distance of any value from the lattice, in steps; values at a clip left out.
     off_share : float
         Share of the values that lie off the lattice, clipped ones left out.
     """
@@ -69,7 +72,8 @@ def common_step(values: NDArray[np.float32]) -> Fit | None:
     Parameters
     ----------
     values : ndarray
-        float32, any shape; what is not finite is left out, and 0 and 1, where exporters clip.
+        float32, any shape; what is not finite is left out, and 0 and 1, where exporters clip. The smallest
+        and the largest of the rest may be clips as well, and the most frequent one a fill value.
 
     Returns
     -------
@@ -90,8 +94,8 @@ def common_step(values: NDArray[np.float32]) -> Fit | None:
     if levels.size < 3:
         return None
     for number in TRIES:
-        chosen = np.sort(levels[np.argsort(-counts, kind="stable")[:number]])
-        found = _largest_step(chosen)
+        order = np.argsort(-counts, kind="stable")[:number]
+        found = _likely_step(np.sort(levels[order]), levels[order[0]])
         fit = _spread(levels, counts, *found) if found else None
         if fit is not None or number >= levels.size:
             return fit
@@ -107,6 +111,29 @@ def rounding(values: Numbers) -> float:
     2.38
     """
     return ROUNDING_ULPS * float(np.spacing(np.float32(np.abs(values).max())))
+
+
+def _likely_step(levels: Numbers, often: float) -> tuple[float, float] | None:
+    """Step and value of some level; three levels may be strange to the lattice.
+
+    The smallest and the largest may be where an exporter clips, the most frequent a fill value. A strange
+    level fits some finer lattice, as anything does. That is believed only where it is the likelier: where the
+    other levels may all share a remainder by chance.
+    """
+    fine = _largest_step(levels)
+    usual = levels != often
+    usual[[0, -1]] = False
+    coarse = _largest_step(levels[usual]) if usual.sum() >= FEWEST_USUAL else None
+    if coarse is None or fine is None:
+        return fine or coarse
+    times = round(coarse[0] / fine[0])
+    if times < 2:
+        return fine
+    steps = (levels[~usual] - coarse[1]) / coarse[0]
+    strange = int((np.abs(steps - np.rint(steps)) * coarse[0] > rounding(levels)).sum())
+    fitted = math.log(times) + strange * math.log(min(1.0, 2 * rounding(levels) / fine[0]))
+    shared = -(int(usual.sum()) - 1) * math.log(times)
+    return coarse if shared < fitted else fine
 
 
 def _largest_step(levels: Numbers) -> tuple[float, float] | None:
@@ -171,10 +198,11 @@ def _spread(levels: Numbers, counts: NDArray[np.intp], step: float, base: float)
         step, base = _line(index[on], levels[on])
     index = np.rint((levels - base) / step)
     deviation = np.abs(levels - base - step * index)
+    kept = on.copy()
+    kept[1:-1] = True  # an end that is off the lattice is a clip
     # A saturated or otherwise constant area says nothing about a lattice.
-    weights = np.where(np.arange(levels.size) == counts.argmax(), 0, counts)
-    off = float(weights[~on].sum() / max(weights.sum(), 1))
-    if off > OFF_SHARE:
+    weights = np.where(kept & (np.arange(levels.size) != counts.argmax()), counts, 0)
+    if weights[~on].sum() > OFF_SHARE * max(weights.sum(), 1):
         return None
     first, last = index[on][0], index[on][-1]
     slack = max(float(deviation[on].max()), rounding(levels) / ROUNDING_ULPS)
@@ -184,6 +212,6 @@ def _spread(levels: Numbers, counts: NDArray[np.intp], step: float, base: float)
         span=int(last - first),
         levels=int(on.sum()),
         slack=slack,
-        residual=float(deviation.max() / step),
-        off_share=float(counts[~on].sum() / counts.sum()),
+        residual=float(deviation[kept].max() / step),
+        off_share=float(counts[kept & ~on].sum() / counts[kept].sum()),
     )

@@ -1,11 +1,9 @@
 """The DN lattice of a band's values: step, gain, sun and saturation, or none."""
 
 import doctest
-import re
 
 import numpy as np
 import pytest
-import rasterio
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -13,17 +11,7 @@ from scipy import ndimage
 from glacier_ml.scenes.inspection import gains, lattice, steps
 from glacier_ml.scenes.inspection.gains import BANDS, gains_of
 from glacier_ml.scenes.inspection.lattice import dn_of, find_lattice, saturated_share, settle_irradiance
-from glacier_ml.scenes.reading import open_scene
 from glacier_ml.scenes.synthetic import make_scene
-
-# What the Landsat scenes' values tell, by band; where one number stands, it is that of every band.
-REAL_FACTORS = {
-    "2007_TOA": {"blue": 0.7273, "green": 0.7273, "red": 0.7273, "nir": 0.7273, "swir1": 0.4947},
-    "2009_TOA": dict.fromkeys(BANDS[:5], 0.5467),
-    "geometry3": dict.fromkeys(BANDS[:5], 0.4947),
-    "geometry4": dict.fromkeys(BANDS[:5], 0.4947),
-    "geometry8": dict.fromkeys(BANDS[:5], 0.4622),
-}
 
 
 def reflectance(dn, gain, factor):
@@ -163,6 +151,22 @@ def test_clipped_values_do_not_hide_it():
     np.testing.assert_array_equal(dn_of(values, found)[inside], dn[inside])
 
 
+@pytest.mark.parametrize("high", [0.4237, 0.5, 0.8, 0.95, 1.0])
+@pytest.mark.parametrize("low", [-1.0, 0.0, 0.0001, 0.02])
+def test_values_clipped_anywhere_do_not_hide_it(low, high):
+    # Red at sin 0.5 runs from 0.013 (DN 5) to 1.11 (DN 255).
+    gain, dn = landsat5("red"), np.random.default_rng(7).integers(5, 255, 20_000, endpoint=True)
+    plain = reflectance(dn, gain, 0.5)
+    values = np.clip(plain, np.float32(low), np.float32(high))
+    found = find_lattice(values, "red", "TM")
+    assert found.sun_factor == pytest.approx(0.5, abs=1e-4)
+    assert (found.table, found.off_share) == ("MTL 264", 0.0)
+    kept = plain == values
+    np.testing.assert_array_equal(dn_of(values, found)[kept], dn[kept])
+    # How much is saturated is not to be told from clipped values.
+    assert saturated_share(values, found) is None
+
+
 def test_dn_and_saturation_are_exact():
     rng = np.random.default_rng(2)
     dn = np.clip(rng.normal(180, 60, (50, 40)).round(), 1, 255)
@@ -233,6 +237,20 @@ def test_made_scenes_have_one_sun_in_all_bands(place, region):
         assert (dn_of(values, found) == -1).sum() == np.isnan(values).sum()
 
 
+@pytest.mark.parametrize("count", [300, 20_000])
+def test_a_patch_painted_in_one_value_does_not_hide_it(count):
+    dn = np.random.default_rng(8).integers(20, 200, 20_000)
+    values = reflectance(dn, landsat5("nir"), 0.5)
+    values[:count] = 0.25
+    found = find_lattice(values, "nir", "TM")
+    if count == dn.size:
+        assert found is None
+    else:
+        assert found.sun_factor == pytest.approx(0.5, abs=1e-4)
+        assert found.off_share == count / dn.size
+        assert (dn_of(values, found)[:count] == -1).all()
+
+
 @pytest.mark.parametrize("name", ["MTL", "USGS 2016", "Chander"])
 def test_bands_together_tell_the_table_of_irradiances(name):
     found = {}
@@ -255,16 +273,17 @@ def test_two_bands_are_too_few_to_leave_the_table_of_the_mtl():
     assert settle_irradiance({}) == {}
 
 
-def check_sparse(band, sensor, gain, factor, dn, digits):
-    """Never a wrong sun, whatever DN there are."""
-    distance = 1.0
-    values = as_mtl(dn, gain, factor, distance) if digits else reflectance(dn, gain, factor)
+def check_sparse(band, sensor, gain, factor, dn, digits, ends=(-np.inf, np.inf)):
+    """Never a wrong sun, whatever DN there are and wherever they are clipped."""
+    plain = as_mtl(dn, gain, factor, 1.0) if digits else reflectance(dn, gain, factor)
+    values = np.clip(plain, *np.float32(ends))
     found = find_lattice(values, band, sensor)
     if found is None or found.sun_factor is None:
         return found
     assert found.sun_factor == pytest.approx(factor, abs=1.5 * found.tolerance)
     assert found.tolerance < 0.01 * factor
-    np.testing.assert_array_equal(dn_of(values, found)[values != 0], np.asarray(dn)[values != 0])
+    kept = (values == plain) & (values != 0)
+    np.testing.assert_array_equal(dn_of(values, found)[kept], np.asarray(dn)[kept])
     return found
 
 
@@ -280,7 +299,8 @@ def sparse_bands(draw):
     taken = draw(st.sets(st.integers(0, most), min_size=1, max_size=40))
     dn = [start + every * one for one in sorted(taken)]
     factor = draw(st.floats(0.05, 1.0))
-    return band, sensor, gain, factor, dn, draw(st.booleans())
+    ends = (draw(st.sampled_from([-np.inf, 0.0, 0.05])), draw(st.sampled_from([np.inf, 1.0, 0.4])))
+    return band, sensor, gain, factor, dn, draw(st.booleans()), ends
 
 
 @settings(max_examples=500, deadline=None)
@@ -316,69 +336,3 @@ def test_any_values_are_taken(values, band, sensor):
     if found is not None:
         assert dn_of(array, found).shape == array.shape
         saturated_share(array, found)
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize("name", REAL_FACTORS)
-def test_the_landsat_scenes_tell_their_suns(real_scenes, name):
-    scene = open_scene(real_scenes / name)
-    found = {band: find_lattice(values, band) for band, values in scene.bands.items()}
-    assert {band: one.sun_factor for band, one in found.items()} == pytest.approx(
-        REAL_FACTORS[name], abs=1e-4
-    )
-    assert settle_irradiance(found) == found
-    assert [found[band].table for band in BANDS[:5]] == [
-        "MTL 193", "MTL 365", "MTL 264", "MTL 221", "MTL 30.2"
-    ]  # fmt: skip
-    for one in found.values():
-        assert one.sensor == "TM"
-        assert one.residual < 1e-4
-        assert one.off_share == 0
-
-
-@pytest.mark.real_data
-def test_blue_of_patagonia_is_saturated_in_40_percent(real_scenes):
-    values = open_scene(real_scenes / "geometry8").bands["blue"]
-    assert saturated_share(values, find_lattice(values, "blue")) == pytest.approx(0.40, abs=0.005)
-
-
-@pytest.mark.real_data
-def test_another_tools_reflectance_of_1988(real_toa):
-    # Landsat 5 before 1992, gains to 3 decimals, the irradiances of 2016, d = 1.0129127; its MTL has the sun
-    # at 49.75588889 degrees. Values are clipped at 0 and 1.
-    folder = real_toa / "LT52240631988227CUB02"
-    with rasterio.open(folder / "PEER_spatialEco_Landsat_TM5.tif") as dataset:
-        bands = dict(zip(BANDS, dataset.read().astype(np.float32), strict=True))
-    found = settle_irradiance({band: find_lattice(values, band, "TM") for band, values in bands.items()})
-    factor = np.sin(np.radians(49.75588889)) / 1.0129127139570338**2
-    for number, band in zip((1, 2, 3, 4, 5, 7), BANDS, strict=True):
-        assert found[band].sun_factor == pytest.approx(factor, abs=2 * found[band].tolerance)
-        assert found[band].table.startswith("USGS 2016")
-        with rasterio.open(folder / f"LT52240631988227CUB02_B{number}.TIF") as dataset:
-            told = dn_of(bands[band], found[band])
-            inside = (bands[band] > 0) & (bands[band] < 1)
-            np.testing.assert_array_equal(told[inside], dataset.read(1)[inside])
-    assert found["blue"].table == "USGS 2016 169, 3 decimals"
-
-
-@pytest.mark.real_data
-def test_the_coefficients_of_real_metadata_files(real_toa):
-    dn = np.arange(8, 200)
-    files = sorted((real_toa / "mtl").glob("*_MTL.txt"))
-    assert len(files) == 3
-    for file in files:
-        told = dict(re.findall(r"^\s*(\w+) = (\S+)$", file.read_text(encoding="ascii"), re.MULTILINE))
-        sine = np.sin(np.radians(float(told["SUN_ELEVATION"])))
-        factor = sine / float(told["EARTH_SUN_DISTANCE"]) ** 2
-        found = {}
-        for number, band in zip((1, 2, 3, 4, 5, 7), BANDS, strict=True):
-            mult, add = (float(told[f"REFLECTANCE_{key}_BAND_{number}"]) for key in ("MULT", "ADD"))
-            values = ((mult * dn + add) / sine).astype(np.float32)
-            found[band] = find_lattice(values, band, "TM")
-            np.testing.assert_array_equal(dn_of(values, found[band]), dn)
-            assert found[band].table == f"MTL {float(told[f'RADIANCE_MAXIMUM_BAND_{number}']):g}"
-        # One of the files of 2016 follows another table of irradiances, which no single band tells.
-        table = "USGS 2016" if "20160512" in file.name else "MTL"
-        for one in settle_irradiance(found).values():
-            assert one.sun_factor == pytest.approx(factor, abs=1e-4)
-            assert one.table.startswith(table)
