@@ -1,34 +1,35 @@
 """Outlines of every form on a scene's grid, by hand-counted pixels."""
 
+import doctest
+from pathlib import Path
+
 import geopandas
 import numpy as np
 import pyogrio.raw
 import pytest
 import rasterio
 from affine import Affine
+from made_outlines import expected, rectangle
 from rasterio.crs import CRS
 from rasterio.transform import array_bounds
 from rasterio.warp import transform, transform_bounds
-from shapely.geometry import LineString, box
+from shapely.geometry import LineString
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.outlines import find_outlines, read_labels, read_mask
+from glacier_ml.scenes import outlines
+from glacier_ml.scenes.outlines import (
+    clip_outlines,
+    find_outlines,
+    names_outlines,
+    outline_dates,
+    read_labels,
+    read_mask,
+    read_outlines,
+)
 from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.reading import open_scene
 from glacier_ml.scenes.scene import Grid
-
-
-def rectangle(grid, top, left, bottom, right):
-    """Polygon over rows top..bottom and columns left..right of a north-up grid, in pixel edges."""
-    west, north = grid.transform @ (left, top)
-    east, south = grid.transform @ (right, bottom)
-    return box(west, south, east, north)
-
-
-def expected(grid, top, left, bottom, right):
-    mask = np.zeros(grid.shape, bool)
-    mask[top:bottom, left:right] = True
-    return mask
+from glacier_ml.scenes.vectors import inventories, mending
 
 
 @pytest.fixture
@@ -237,6 +238,43 @@ def test_outlines_are_found_inside_and_beside_a_scene(tmp_path):
     with pytest.raises(GlacierError, match=r"both RGI60-01\.gpkg and glimsRast\.tif may be its outlines"):
         find_outlines(folder)
     assert find_outlines(tmp_path / "columbia.tif") == tmp_path / "columbia_outlines.shp"
+
+
+def test_names_tell_outlines_from_scenes_and_from_what_lies_beside_them():
+    outline_names = [
+        "RGI2000-v7.0-G-01_alaska.zip", "nsidc0770_01.rgi60.Alaska.zip", "01_rgi60_Alaska.shp",
+        "NSIDC-0272_glims_db_north_20240603_v01.0.zip", "glims_polygons.shp", "outlines.parquet",
+        "glacier_outlines.geojson", "outlines.shz", "rgi60.geoparquet", "glimsRast.tif",
+    ]  # fmt: skip
+    assert [name for name in outline_names if not names_outlines(Path(name))] == []
+    others = [
+        "LT05_L1TP_066017_20070917_20200829_02_T1.zip", "LT05_L1TP_066017_20070917_MTL.json", "item.json",
+        "georgia.tif", "blue.tif", "glims_points.shp", "glims_images.shp", "glims_lines.shp",
+        "RGI2000-v7.0-G-01_alaska-attributes.csv", "RGI2000-v7.0-I-01_alaska-intersects.shp", "rgi.kml",
+    ]  # fmt: skip
+    assert [name for name in others if names_outlines(Path(name))] == []
+
+
+def test_outlines_beside_an_archive_go_by_the_scenes_name(tmp_path):
+    (tmp_path / "LT05_x_outlines.zip").touch()
+    assert find_outlines(tmp_path / "LT05_x.tar.gz") == tmp_path / "LT05_x_outlines.zip"
+    assert find_outlines(tmp_path / "LT05_x.tar") == tmp_path / "LT05_x_outlines.zip"
+    assert find_outlines(tmp_path / "LT05_y.tar") is None
+
+
+def test_a_raster_has_no_dates_and_cannot_be_clipped(tmp_path, tiny_grid):
+    grid = tiny_grid()
+    path = write_raster(tmp_path / "outlines.tif", np.ones(grid.shape, np.uint8), grid)
+    assert outline_dates(path, grid) is None
+    labels = read_outlines(path, grid)
+    assert (labels.source, labels.debris, labels.dates) == ("raster", None, None)
+    with pytest.raises(GlacierError, match=r"outlines\.tif: is a raster, which is not clipped"):
+        clip_outlines(path, grid, tmp_path / "clipped.gpkg", "tiny")
+
+
+def test_the_examples_hold():
+    for module in (outlines, inventories, mending):
+        assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.real_data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from glacier_ml.scenes.vectors.windows import Box
 
 _BATCH = 16_384
 """Rows that are in memory at once where a file has no column of bounding boxes. Chosen here."""
+
+_BUFFER = 2**20
+"""Bytes of a column read at a time. Chosen here."""
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -58,8 +62,8 @@ def parquet_layer(path: Path, where: str) -> VectorLayer:
 def read_parquet(layer: VectorLayer, boxes: list[Box], fields: list[str]) -> tuple[Any, NDArray[Any]]:
     """Read the rows whose geometry may meet one of the boxes.
 
-    Row groups are told apart by the column of bounding boxes; without one every geometry is looked at, few at
-    a time.
+    The columns of bounding boxes say which row groups to read; without them every geometry is looked at, few
+    at a time.
 
     Returns
     -------
@@ -69,27 +73,51 @@ def read_parquet(layer: VectorLayer, boxes: list[Box], fields: list[str]) -> tup
     import pyarrow
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(layer.path) as file:
+    with pyarrow.parquet.ParquetFile(layer.path, buffer_size=_BUFFER) as file:
         schema = file.schema_arrow
         geometry = _geometry(schema, layer.path)
         columns = [*fields, geometry["name"]]
-        covering = _covering(geometry)
         if geometry.get("encoding") != "WKB":
             table = _read_native(layer.path, boxes, fields)
-        elif covering:
-            table = pyarrow.parquet.read_table(
-                layer.path, columns=columns, filters=_condition(covering, boxes)
-            )
         else:
             batches = [
-                _meeting(batch, geometry["name"], boxes)
-                for batch in file.iter_batches(_BATCH, columns=columns)
+                batch
+                for group in range(file.num_row_groups)
+                for batch in _meeting_batches(file, group, columns, _covering(geometry), boxes)
             ]
-            table = pyarrow.Table.from_batches(
-                batches, pyarrow.schema([schema.field(name) for name in columns])
-            )
+            wanted = pyarrow.schema([schema.field(name) for name in columns])
+            table = pyarrow.Table.from_batches(batches, wanted)
+    # Arrow looks at text only when it is used, and that is too late to tell of damage.
+    table.validate(full=True)
     wkb = np.array(table.column(columns[-1]).to_pylist() or [], dtype=object)
     return table.select(fields).to_pandas(), wkb
+
+
+def _meeting_batches(
+    file: Any, group: int, columns: list[str], covering: dict[str, list[str]] | None, boxes: list[Box]
+) -> Iterator[Any]:
+    """Rows of a row group that meet a box; the geometry, which is last, is only read where some may."""
+    import pyarrow
+    import shapely
+
+    meets = None
+    if covering:
+        # Not by the group's statistics: pyarrow ends the process where a damaged file's are asked for.
+        looked_at = [".".join(way) for way in covering.values()]
+        meets = [
+            _in_boxes([_column(batch, covering[corner]) for corner in _CORNERS], boxes)
+            for batch in file.iter_batches(_BATCH, row_groups=[group], columns=looked_at)
+        ]
+        if not any(part.any() for part in meets):
+            return
+    for number, batch in enumerate(file.iter_batches(_BATCH, row_groups=[group], columns=columns)):
+        if meets is not None:
+            kept = meets[number]
+        else:
+            wkb = np.array(batch.column(columns[-1]).to_pylist() or [], dtype=object)
+            bounds = shapely.bounds(shapely.from_wkb(wkb, on_invalid="fix"))
+            kept = _in_boxes(list(bounds.reshape(-1, 4).T), boxes)
+        yield batch.filter(pyarrow.array(kept)).select(columns)
 
 
 def _geometry(schema: Any, where: str) -> dict[str, Any]:
@@ -123,33 +151,19 @@ def _bounds(told: Any) -> Box | None:
     return (left, bottom, right, top) if left <= right else None
 
 
-def _condition(covering: dict[str, list[str]], boxes: list[Box]) -> Any:
-    import pyarrow.compute
-
-    field = {corner: pyarrow.compute.field(*way) for corner, way in covering.items()}
-    condition = None
-    for left, bottom, right, top in boxes:
-        meets = (
-            (field["xmin"] <= right)
-            & (field["xmax"] >= left)
-            & (field["ymin"] <= top)
-            & (field["ymax"] >= bottom)
-        )
-        condition = meets if condition is None else condition | meets
-    return condition
+def _column(batch: Any, way: list[str]) -> NDArray[np.float64]:
+    column = batch.column(way[0])
+    for part in way[1:]:
+        column = column.field(part)
+    return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _meeting(batch: Any, name: str, boxes: list[Box]) -> Any:
-    """Rows of a batch whose geometry's bounds meet a box."""
-    import pyarrow
-    import shapely
-
-    wkb = np.array(batch.column(name).to_pylist() or [], dtype=object)
-    low_x, low_y, high_x, high_y = shapely.bounds(shapely.from_wkb(wkb, on_invalid="fix")).reshape(-1, 4).T
-    kept = np.zeros(len(wkb), bool)
+def _in_boxes(corners: list[NDArray[np.float64]], boxes: list[Box]) -> NDArray[np.bool_]:
+    low_x, low_y, high_x, high_y = corners
+    kept = np.zeros(len(low_x), bool)
     for left, bottom, right, top in boxes:
         kept |= (low_x <= right) & (high_x >= left) & (low_y <= top) & (high_y >= bottom)
-    return batch.filter(pyarrow.array(kept))
+    return kept
 
 
 def _read_native(path: str, boxes: list[Box], fields: list[str]) -> Any:
@@ -158,10 +172,7 @@ def _read_native(path: str, boxes: list[Box], fields: list[str]) -> Any:
     import pyarrow
 
     frame = geopandas.read_parquet(path)
-    low_x, low_y, high_x, high_y = frame.geometry.bounds.to_numpy().T
-    kept = np.zeros(len(frame), bool)
-    for left, bottom, right, top in boxes:
-        kept |= (low_x <= right) & (high_x >= left) & (low_y <= top) & (high_y >= bottom)
-    frame = frame[kept]
-    table = pyarrow.Table.from_pandas(frame[fields].reset_index(drop=True), preserve_index=False)
-    return table.append_column("geometry", pyarrow.array(frame.geometry.to_wkb().tolist(), pyarrow.binary()))
+    frame = frame[_in_boxes(list(frame.geometry.bounds.to_numpy().T), boxes)]
+    table = {name: pyarrow.array(frame[name], from_pandas=True) for name in fields}
+    wkb = pyarrow.array(frame.geometry.to_wkb().tolist(), pyarrow.binary())
+    return pyarrow.table(table | {frame.geometry.name: wkb})

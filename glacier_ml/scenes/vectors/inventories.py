@@ -92,9 +92,10 @@ def outline_keys(frame: Any, inventory: str) -> list[str]:
     present = [part for part in parts if part in frame]
     if not present or (inventory == GLIMS and not {"glac_id", "anlys_id"} & set(present)):
         return [""] * len(frame)
-    known = frame[present[0]].notna() & (frame[present[0]].astype(str).str.strip() != "")
-    texts = frame[present].astype(str).agg("/".join, axis=1)
-    return [str(text) for text in texts.where(known, "")]
+    columns = [
+        ["" if value != value or value is None else str(value) for value in frame[part]] for part in present
+    ]
+    return ["/".join(parts) if parts[0].strip() else "" for parts in zip(*columns, strict=True)]
 
 
 def outline_days(frame: Any, inventory: str) -> tuple[Any, Any, Any]:
@@ -193,16 +194,18 @@ def rows_for_date(frame: Any, inventory: str, date: str | None, where: str) -> D
     chosen = _nearest(ice, date, where)
     chosen, several = _last_analysis(chosen)
     if several:
-        notes.append(
-            f"{several} glacier{'s' * (several != 1)} drawn by several analyses: the last one counts"
-        )
+        notes.append(f"{_counted(several, 'glacier')} drawn by several analyses: the last one counts")
     inside = [nothing if kind is None else frame[kind == name] for name in ("intrnl_rock", "debris_cov")]
     if {"anlys_id", "glac_id"} <= set(frame.columns):
         inside = [rows[rows["anlys_id"].isin(chosen["anlys_id"])] for rows in inside]
     gone = _text(chosen, "glac_stat") == "gone"
     if gone.any():
-        notes.append(f"{int(gone.sum())} outlines of glaciers that are gone left out")
+        notes.append(f"{_counted(int(gone.sum()), 'outline')} of glaciers that are gone left out")
     return Drawn(chosen[~gone], inside[0], inside[1], notes)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _text(frame: Any, name: str) -> Any:
@@ -216,7 +219,9 @@ def _accepted(frame: Any) -> tuple[Any, list[str]]:
     """Rows that GLIMS stands by."""
     accepted = _text(frame, "rec_status").isin(["", "okay", "ok"])
     refused = int((~accepted).sum())
-    return frame[accepted], [f"{refused} rows that GLIMS does not call okay left out"] * bool(refused)
+    return frame[accepted], [f"{_counted(refused, 'row')} that GLIMS does not call okay left out"] * bool(
+        refused
+    )
 
 
 def _nearest(ice: Any, date: str | None, where: str) -> Any:

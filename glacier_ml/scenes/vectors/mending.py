@@ -43,7 +43,7 @@ class Mending:
         return [f"{count} {noun}{'s' * (count != 1)} {verb}" for count, noun, verb in told if count]
 
 
-def mend(geometry: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_], Mending]:
+def mend(geometry: NDArray[Any], geographic: bool = False) -> tuple[NDArray[Any], NDArray[np.bool_], Mending]:
     """Make polygons valid, flat and nothing but polygons.
 
     Parameters
@@ -51,6 +51,8 @@ def mend(geometry: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_], Mendi
     geometry : ndarray of object
         WKB or shapely geometries (rows,), None where a row has none. Lines and points are left out unsaid:
         they are no outlines. Of a collection the polygons count.
+    geographic : bool
+        Whether coordinates are degrees: a polygon that leaps from 180 to -180 is drawn on beyond 180 instead.
 
     Returns
     -------
@@ -70,13 +72,15 @@ def mend(geometry: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_], Mendi
     geometry = np.asarray(geometry, dtype=object)
     polygons, closed = _parsed(geometry)
     usable = np.array([one is not None and not shapely.is_empty(one) for one in polygons], bool)
-    usable &= _finite(polygons)
+    usable &= has_finite_points(polygons)
     polygons[~usable] = None
     polygons = shapely.force_2d(polygons)
     collections = shapely.get_type_id(polygons) == shapely.GeometryType.GEOMETRYCOLLECTION
     for row in np.flatnonzero(collections):
         polygons[row] = polygons_of(polygons[row])
     drawn = usable & np.isin(shapely.get_type_id(polygons), (3, 6))
+    if geographic:
+        _unwrap(polygons, drawn)
     broken = drawn & ~shapely.is_valid(polygons)
     for row in np.flatnonzero(broken):
         polygons[row] = polygons_of(
@@ -87,6 +91,22 @@ def mend(geometry: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_], Mendi
     mended = (broken | (closed & drawn)) & kept
     empty = int((~usable).sum() + lost.sum())
     return polygons[kept], kept, Mending(int(mended.sum()), empty)
+
+
+def _unwrap(polygons: NDArray[Any], drawn: NDArray[np.bool_]) -> None:
+    """Turn the western half of polygons that leap over the 180th meridian, in place."""
+    import shapely
+
+    bounds = shapely.bounds(polygons).reshape(-1, 4)
+    for row in np.flatnonzero(drawn & (bounds[:, 2] - bounds[:, 0] > 180)):
+        turned = shapely.transform(
+            polygons[row], lambda xy: np.column_stack([xy[:, 0] + 360 * (xy[:, 0] < 0), xy[:, 1]])
+        )
+        west, _, east, _ = shapely.bounds(turned)
+        if east - west < 180:
+            # Halves that a file keeps apart become neighbours: nothing was wrong with them.
+            sound = shapely.is_valid(polygons[row])
+            polygons[row] = polygons_of(shapely.make_valid(turned, method="structure")) if sound else turned
 
 
 def _parsed(geometry: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -105,7 +125,8 @@ def _parsed(geometry: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return polygons, closed
 
 
-def _finite(polygons: NDArray[Any]) -> NDArray[np.bool_]:
+def has_finite_points(polygons: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which geometries have no infinite coordinate and no NaN."""
     import shapely
 
     points, row = shapely.get_coordinates(polygons, return_index=True)

@@ -13,11 +13,15 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.scene import Grid
 from glacier_ml.scenes.vectors.inventories import COLUMNS, GLIMS, inventory_of, outline_keys
 from glacier_ml.scenes.vectors.layers import VectorLayer, polygon_layer, told_in_one_line
-from glacier_ml.scenes.vectors.mending import Mending, find_duplicates, mend
+from glacier_ml.scenes.vectors.mending import Mending, find_duplicates, has_finite_points, mend
 from glacier_ml.scenes.vectors.windows import Box, read_crs, reason_for_nothing, window_boxes
 
 LONGEST_EDGE_M = 5000.0
 """Over so much a straight edge in degrees bows by less than 2 m up to 70 degrees north. Chosen here."""
+
+
+_MOST_EDGES = 10_000
+"""Of that length around a polygon; a longer one is cut to the window first. Chosen here."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def read_window(path: Path, grid: Grid, where: str, every_column: bool = False) 
     fields = [name for name in layer.fields if every_column or name.lower() in COLUMNS]
     with told_in_one_line(where):
         attributes, geometry = _read(layer, boxes, fields)
-        polygons, kept, mending = mend(geometry)
+        polygons, kept, mending = mend(geometry, read_crs(layer.crs, where).is_geographic)
         attributes = attributes[kept].reset_index(drop=True)
         frame = attributes.rename(columns=str.lower) if not every_column else attributes
         if not every_column and frame.columns.duplicated().any():
@@ -162,44 +166,19 @@ def on_grid(polygons: Any, grid: Grid, layer: VectorLayer, where: str) -> Any:
     crs = polygons.crs
     drawn = np.asarray(polygons.geometry.array, dtype=object)
     if crs.is_geographic:
-        drawn = _unwrapped(drawn)
         longest = LONGEST_EDGE_M / 111_000
     else:
         longest = LONGEST_EDGE_M / (crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0)
-    drawn = shapely.segmentize(drawn, longest)
     with told_in_one_line(where, "cannot be projected onto the scene", "check its CRS"):
+        # Some point lies where the scene's projection ends, or absurdly far: not the part near the scene.
+        boxes = shapely.union_all([shapely.box(*box) for box in window_boxes(grid, layer, where)])
+        beyond = shapely.length(drawn) > _MOST_EDGES * longest
+        drawn[beyond] = shapely.intersection(drawn[beyond], boxes)
+        drawn = shapely.segmentize(drawn, longest)
         moved = polygons.set_geometry(drawn, crs=crs).to_crs(grid.crs.to_wkt())
-        beyond = ~_all_finite(moved)
+        beyond = ~has_finite_points(np.asarray(moved.geometry.array, dtype=object))
         if beyond.any():
-            # Some point lies where the scene's projection ends: the part near the scene does not.
-            boxes = shapely.union_all([shapely.box(*box) for box in window_boxes(grid, layer, where)])
             drawn[beyond] = shapely.intersection(drawn[beyond], boxes)
             moved = polygons.set_geometry(drawn, crs=crs).to_crs(grid.crs.to_wkt())
-    return moved[_all_finite(moved) & ~moved.geometry.is_empty]
-
-
-def _all_finite(polygons: Any) -> NDArray[np.bool_]:
-    import shapely
-
-    points, row = shapely.get_coordinates(
-        np.asarray(polygons.geometry.array, dtype=object), return_index=True
-    )
-    finite = np.ones(len(polygons), bool)
-    finite[row[~np.isfinite(points).all(axis=1)]] = False
-    return finite
-
-
-def _unwrapped(polygons: NDArray[Any]) -> NDArray[Any]:
-    """Polygons in degrees; one that leaps from 180 to -180 is drawn on beyond 180 instead."""
-    import shapely
-
-    bounds = shapely.bounds(polygons).reshape(-1, 4)
-    leaping = np.flatnonzero(bounds[:, 2] - bounds[:, 0] > 180)
-    for row in leaping:
-        shifted = shapely.transform(
-            polygons[row], lambda xy: np.column_stack([xy[:, 0] + 360 * (xy[:, 0] < 0), xy[:, 1]])
-        )
-        west, _, east, _ = shapely.bounds(shifted)
-        if east - west < 180:
-            polygons[row] = shapely.make_valid(shifted, method="structure", keep_collapsed=False)
-    return polygons
+    finite = has_finite_points(np.asarray(moved.geometry.array, dtype=object))
+    return moved[finite & ~moved.geometry.is_empty]

@@ -18,6 +18,9 @@ Box = tuple[float, float, float, float]
 _EDGE_POINTS = 21
 _MARGIN = 0.02
 
+_LARGEST_SCALE = 100.0
+"""How much a projection may enlarge a scene; Mercator does so by 11 at 85 degrees. Chosen here."""
+
 
 def read_crs(text: str, where: str) -> Any:
     """Parse a coordinate reference system to pyproj's; GlacierError where PROJ does not know it."""
@@ -61,17 +64,35 @@ def _window(grid: Grid, crs: Any, where: str) -> Box:
         transformer = Transformer.from_crs(grid.crs.to_wkt(), crs, always_xy=True)
         bounds: Box = transformer.transform_bounds(west, south, east, north, densify_pts=_EDGE_POINTS)
         if all(map(math.isfinite, bounds)):
+            _check_scale(bounds, grid, crs, where)
             return bounds
         x, y = np.meshgrid(np.linspace(west, east, _EDGE_POINTS), np.linspace(south, north, _EDGE_POINTS))
         x, y = transformer.transform(x.ravel(), y.ravel())
     # Where a part of the window has no coordinates in the file's CRS, no polygon of the file can lie there.
     finite = np.isfinite(x) & np.isfinite(y)
     if not finite.any():
-        raise GlacierError(
-            f"{where}: its CRS ({crs.name}) has no coordinates for the scene's place; "
-            "correct the CRS or give outlines of the scene's place"
-        )
-    return x[finite].min(), y[finite].min(), x[finite].max(), y[finite].max()
+        raise _no_coordinates(crs, where)
+    found = (x[finite].min(), y[finite].min(), x[finite].max(), y[finite].max())
+    _check_scale(found, grid, crs, where)
+    return found
+
+
+def _check_scale(bounds: Box, grid: Grid, crs: Any, where: str) -> None:
+    """Refuse a projection at whose end the scene lies: its box would be half the world, or more."""
+    if crs.is_geographic or grid.crs.is_geographic:
+        return
+    west, south, east, north = array_bounds(*grid.shape, grid.transform)
+    size = math.hypot(east - west, north - south) * grid.crs.linear_units_factor[1]
+    unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+    if math.hypot(bounds[2] - bounds[0], bounds[3] - bounds[1]) * unit > _LARGEST_SCALE * size:
+        raise _no_coordinates(crs, where)
+
+
+def _no_coordinates(crs: Any, where: str) -> GlacierError:
+    return GlacierError(
+        f"{where}: its CRS {crs.name} has no usable coordinates for the scene's place; "
+        "correct the CRS or give outlines of the scene's place"
+    )
 
 
 def _widened(box: Box) -> Box:
@@ -106,12 +127,12 @@ def reason_for_nothing(grid: Grid, layer: VectorLayer, bounds: Box | None, where
     in_degrees = max(map(abs, bounds[::2])) <= 360 and max(map(abs, bounds[1::2])) <= 90
     if crs.is_geographic and not in_degrees:
         return (
-            f"its coordinates ({extent}) are no degrees, which its CRS {crs.name} counts in; "
+            f"its coordinates ({extent}) are no degrees, but the unit of its CRS {crs.name} is the degree; "
             "give it the CRS that it was drawn in"
         )
     if not crs.is_geographic and in_degrees:
         return (
-            f"its coordinates ({extent}) look like degrees, and its CRS {crs.name} counts in "
+            f"its coordinates ({extent}) look like degrees, but the unit of its CRS {crs.name} is the "
             f"{crs.axis_info[0].unit_name if crs.axis_info else 'metre'}; "
             "give it the CRS that it was drawn in"
         )
