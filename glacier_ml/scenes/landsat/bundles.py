@@ -29,7 +29,8 @@ LARGEST_BLOCK = 10_000 * 10_000
 Chosen here."""
 
 _FORMS = ("txt", "json", "xml")  # taken in this order where a bundle has its metadata file in several
-_QUALITY = ("QA_PIXEL", "BQA", "QA_RADSAT")
+# Kinds of quality band by collection; the BQA that Landsat 8 had before the collections has other bits.
+_QUALITY = {"C2": ("QA_PIXEL", "QA_RADSAT"), "C1": ("BQA",), "pre": ()}
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DN = ("uint8", "uint16", "int16")
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
@@ -210,7 +211,8 @@ def _band_files(metadata: Metadata, files: dict[str, str], name: str) -> dict[st
 
 def _quality_files(metadata: Metadata, files: dict[str, str], name: str) -> dict[str, str]:
     """File by kind of quality band; a bundle may have none."""
-    named = {kind: _names(metadata.quality_files.get(kind), metadata, kind) for kind in _QUALITY}
+    kinds = _QUALITY[metadata.collection]
+    named = {kind: _names(metadata.quality_files.get(kind), metadata, kind) for kind in kinds}
     found = {kind: _file(files, names, name) for kind, names in named.items()}
     return {kind: file for kind, file in found.items() if file}
 
