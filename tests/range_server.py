@@ -16,7 +16,7 @@ class RangeServer(ThreadingHTTPServer):
 
     `served` counts the bytes of each path's bodies, `requests` lists (method, path, status). `ranges` off: a
     server that always sends whole files. `moved` maps paths to where they are redirected, `failing` paths
-    to a status, and `silent` holds paths that are never answered.
+    to a status; `silent` holds paths that are never answered, `cut` those whose bodies end halfway.
     """
 
     daemon_threads = True
@@ -25,7 +25,7 @@ class RangeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder, self.ranges = Path(folder), ranges
         self.served, self.requests = Counter(), []
-        self.moved, self.failing, self.silent = {}, {}, set()
+        self.moved, self.failing, self.silent, self.cut = {}, {}, set(), set()
         self.closing, self.own = threading.Event(), uuid4().hex
 
     def handle_error(self, request, client_address):
@@ -86,6 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
+        if path in self.server.cut:
+            content, self.close_connection = content[: len(content) // 2], True
         if body:
             self.wfile.write(content)
             self.server.served[path] += len(content)

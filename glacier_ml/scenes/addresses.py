@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from http.client import HTTPException
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib import request
 from urllib.error import HTTPError
@@ -98,11 +98,7 @@ def resolve(href: str, location: str, where: str) -> str:
     >>> resolve("B1.TIF", "items/one.json", "one")
     'items/B1.TIF'
     """
-    try:
-        joined = urljoin(location, href) if is_address(location) else href
-        split = urlsplit(joined)
-    except ValueError as error:
-        raise GlacierError(f"{where}: {shown(href)} is no address ({error}); correct the Item") from error
+    joined, scheme, path = _parts(href, location, where)
     if is_address(joined):
         return quote(joined, safe="%/:=&?~#+!$,;'@()*[]", errors="replace")
     if is_address(location):
@@ -110,13 +106,23 @@ def resolve(href: str, location: str, where: str) -> str:
             f"{where}: {shown(href)} is not on the web, and an Item from the web may name http, https and s3 "
             "alone; download it"
         )
-    if split.scheme == "file" and split.netloc in ("", "localhost"):
-        return unquote(split.path)
+    if scheme == "file":
+        return path
     if _SCHEME.match(href):
         raise GlacierError(
             f"{where}: {shown(href)} cannot be read; an Item may name files, http, https and s3"
         )
     return str(Path(location).parent / href)
+
+
+def _parts(href: str, location: str, where: str) -> tuple[str, str, str]:
+    """An href made absolute on the web, its scheme and its path on this machine."""
+    try:
+        joined = urljoin(location, href) if is_address(location) else href
+        split = urlsplit(joined)
+    except ValueError as error:
+        raise GlacierError(f"{where}: {shown(href)} is no address ({error}); correct the Item") from error
+    return joined, split.scheme if split.netloc in ("", "localhost") else "", unquote(split.path)
 
 
 def fetch(address: str, where: str) -> bytes:
@@ -175,13 +181,13 @@ def _opener() -> Any:
 
 
 def _download(address: str) -> bytes:
-    end = time.monotonic() + 4 * SILENCE_S
+    end = monotonic() + 4 * SILENCE_S
     chunks, size = [], 0
     with _opener().open(address, timeout=SILENCE_S) as response:
         while size <= LARGEST_FILE and (chunk := response.read1(2**16)):
             chunks.append(chunk)
             size += len(chunk)
-            if time.monotonic() > end:
+            if monotonic() > end:
                 raise TimeoutError(f"not whole after {4 * SILENCE_S:g} s")
         if size <= LARGEST_FILE and response.length:
             raise ConnectionError(f"{response.length} bytes are lacking")

@@ -161,6 +161,12 @@ def test_a_raster_from_the_web_that_names_a_file_is_refused(served):
         open_item(changed(served, lambda item: item["assets"]["blue"].update(href=path.name)))
 
 
+def test_a_redirect_of_a_band_leads_nowhere_but_the_web(served):
+    served.moved["blue.tif"] = (served.folder / BLUE).as_uri()
+    with pytest.raises(GlacierError, match="blue.tif cannot be read"):
+        open_item(changed(served, lambda item: item["assets"]["blue"].update(href="blue.tif")))
+
+
 def test_alternates_on_s3_where_requests_are_paid_for(tmp_path, monkeypatch):
     made_bundle(tmp_path / "bucket", "TM", "C2L2", drop=("MTL",))
     item = newest_item()
@@ -233,6 +239,22 @@ def test_a_silent_server(served, monkeypatch):
     monkeypatch.setattr(addresses, "SILENCE_S", 0.2)
     served.silent.add("item.json")
     with pytest.raises(GlacierError, match="item.json cannot be fetched .*timed out"):
+        open_item(served.url("item.json"))
+
+
+def test_a_slow_server(served, monkeypatch):
+    # 150 s have passed whenever one looks at the clock, and a fetch may take 120 s.
+    monkeypatch.setattr(addresses, "monotonic", iter(range(0, 10**6, 150)).__next__)
+    with pytest.raises(GlacierError, match=r"item.json cannot be fetched \(not whole after 120 s\)"):
+        open_item(served.url("item.json"))
+
+
+def test_a_server_that_hangs_up(served):
+    served.cut.add("item.json")
+    with pytest.raises(GlacierError, match=r"item.json cannot be fetched \(\d+ bytes are lacking\)"):
+        open_item(served.url("item.json"))
+    served.cut = {BLUE}
+    with pytest.raises(GlacierError, match="B1.TIF cannot be read"):
         open_item(served.url("item.json"))
 
 
