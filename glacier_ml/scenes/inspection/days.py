@@ -36,33 +36,31 @@ def day_figures(
     lattices : dict
         By band, under the irradiances on which they agree.
     place : tuple of float or None
-        Latitude and longitude in degrees; without them there are no candidate days.
+        Latitude and longitude, degrees; without them there are no candidate days.
 
     Returns
     -------
     dict
-        Plain JSON values: `date`, `date_bands`, `suns` (bands under one sun, its factor and elevation, the
-        day listed for them, candidate days, days between both), the elevation of the sun over most bands.
+        Plain JSON values: `date`, `date_bands`, `suns` (bands, sun factor, elevation, day listed, candidate
+        days, days between both), and the elevation of the sun over most bands.
     """
     day = entry.date or provenance.get("date")
     given = day or next(iter(entry.date_bands.values()), None)
     year = int(given[:4]) if given else None
-    suns = []
-    for bands in _under_one_sun(lattices):
-        days = {entry.date_bands.get(band, day) for band in bands}
-        named = days.pop() if len(days) == 1 else None
-        suns.append(_sun(bands, named, year, place, provenance.get("spacecraft")))
-    elevation = provenance.get("sun_elevation_deg")
-    source = "metadata" if elevation is not None else None
+    craft = provenance.get("spacecraft")
+    groups = _under_one_sun(lattices)
+    suns = [_sun(bands, _listed_day(bands, day, entry), year, place, craft) for bands in groups]
+    elevation, source = provenance.get("sun_elevation_deg"), "metadata"
     if elevation is None and suns:
         elevation, source = suns[0]["sun_elevation_deg"], "lattice"
-    return {
-        "date": day,
-        "date_bands": dict(entry.date_bands),
-        "suns": suns,
-        "sun_elevation_deg": elevation,
-        "sun_elevation_from": source,
-    }
+    known = {"sun_elevation_deg": elevation, "sun_elevation_from": None if elevation is None else source}
+    return {"date": day, "date_bands": dict(entry.date_bands), "suns": suns, **known}
+
+
+def _listed_day(bands: dict[str, Lattice], day: str | None, entry: CatalogEntry) -> str | None:
+    """The day that is listed for all of the bands; None where there is none or they differ."""
+    days = {entry.date_bands.get(band, day) for band in bands}
+    return days.pop() if len(days) == 1 else None
 
 
 def _under_one_sun(lattices: dict[str, Lattice]) -> list[dict[str, Lattice]]:

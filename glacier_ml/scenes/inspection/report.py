@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any
 
 from glacier_ml.errors import GlacierError
@@ -142,13 +143,21 @@ def _origin(entry: CatalogEntry, sample: Sample) -> dict[str, Any]:
         "role": entry.role,
         "place": entry.place,
         "region": entry.region,
-        "date": entry.date or provenance.get("date") or date_in(identity or ""),
+        "date": entry.date or _day(provenance.get("date")) or date_in(identity or ""),
         "sensor": sensor,
         "sensor_from": "metadata" if sensor else None,
         "scene_id": identity,
         **{key: provenance.get(key) for key in ("product_id", "spacecraft", "collection", "level")},
         **{key: provenance.get(key) for key in ("quantity", "method", "earth_sun_distance")},
     }
+
+
+def _day(text: str | None) -> str | None:
+    """A day, if the text of a file's tag is one."""
+    try:
+        return date.fromisoformat(text).isoformat() if text else None
+    except ValueError:
+        return None
 
 
 def _extent(sample: Sample, place: tuple[float, float] | None) -> dict[str, Any]:

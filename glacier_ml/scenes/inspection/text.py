@@ -34,9 +34,9 @@ def _head(facts: Facts) -> Iterator[str]:
     if facts["pixels_read"] < facts["pixels"]:
         share = 100 * facts["pixels_read"] / facts["pixels"]
         yield f"looked at: strips with {share:.0f} % of the pixels"
-    method = {"mtl": "MTL", "chander": "Chander"}.get(facts["method"] or "", facts["method"])
+    method = {"mtl": "by the MTL", "chander": "by Chander et al. 2009"}.get(facts["method"] or "")
     quantity = (facts["quantity"] or "reflectance").replace("_", " ").replace("toa", "top-of-atmosphere")
-    origin = [facts["spacecraft"], facts["sensor"], f"{quantity} ({method})" if method else quantity]
+    origin = [facts["spacecraft"], facts["sensor"], f"{quantity} {method}" if method else quantity]
     yield ", ".join([one for one in origin if one] + ([facts["scene_id"]] if facts["scene_id"] else []))
     yield f"date {_date(facts)}; sun {_sun(facts)}"
     words = {month: told for one in facts["seasons"] for month, told in one["words"].items()}

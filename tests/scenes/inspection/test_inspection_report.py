@@ -265,3 +265,9 @@ def test_whatever_the_values_a_report_or_one_line_comes_thoroughly(
 @pytest.mark.parametrize("module", [findings, places, report, sample])
 def test_doctests(module):
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(("tag", "day"), [("2007-13-45", None), ("2007-09-17", "2007-09-17")])
+def test_a_tag_that_is_no_day_is_no_date(tiny_scene_folder, tag, day):
+    entry = CatalogEntry("dated", tiny_scene_folder("dated", tags={"DATE": tag}), "p", "r", "unseen")
+    assert inspect_scene(entry).facts["date"] == day
