@@ -23,6 +23,7 @@ VALUES = [
     *'[] {} 2007-02-30 0000-00-00 MSS LANDSAT_4 LANDSAT_9 OLI 02 01 <x/> &a; &#0; \\ "'.split(),
     *("", "9" * 5000, "\u0663", "\xe4", "\0", "\x85", "\u2028", "\ud7ff"),
 ]
+LETTERS = st.characters(codec="utf-8")
 CHUNKS = [value.encode() for value in VALUES] + [
     *(b"GROUP = A", b"END_GROUP = A", b"END", b"\xff\xfe", b"\xef\xbb\xbf", b"\\u0000", b"\\ud800"),
     *(b"[" * 5000, b'{"a":' * 5000, b"<a>" * 5000, b"<!DOCTYPE a>", b"<!--", b"]]>", b"<![CDATA["),
@@ -81,6 +82,19 @@ def mutated(draw):
     return content
 
 
+@st.composite
+def changed(draw):
+    """A file of good form with bad values, so that the values' own checks are reached."""
+    root, groups = mtl_groups(draw(st.sampled_from(SENSORS)), draw(st.sampled_from(COLLECTIONS)))
+    places = [(name, key) for name, pairs in groups.items() for key in pairs]
+    new = st.one_of(st.none(), st.sampled_from(VALUES), st.floats().map(str), st.text(LETTERS, max_size=9))
+    for name, key in draw(st.lists(st.sampled_from(places), min_size=1, max_size=3, unique=True)):
+        groups[name][key] = draw(new)
+        if groups[name][key] is None:
+            del groups[name][key]
+    return mtl_text(root, groups, draw(st.sampled_from(FORMS)))
+
+
 def check(content):
     """Reading and rescaling end in finite numbers or in one line."""
     try:
@@ -107,7 +121,7 @@ def check_rescaling(metadata, method):
         assert np.isfinite(np.float32(band.gain * 65535 + band.offset))
 
 
-contents = st.one_of(mutated(), st.binary(max_size=400))
+contents = st.one_of(changed(), mutated(), st.binary(max_size=400))
 
 
 @settings(max_examples=500, deadline=None, derandomize=True)

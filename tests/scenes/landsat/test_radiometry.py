@@ -129,6 +129,23 @@ def test_radiance_from_the_limits_is_chanders_table():
         assert found[band] == pytest.approx(pair, abs=6e-6)
 
 
+def test_an_etm_file_before_2012_is_rescaled_by_its_limits():
+    # A scene of 2010-03-15 in high gain: (191.6 + 6.2) / 254 = 0.778740 and -6.2 - 0.778740.
+    highs, lows = (191.6, 196.5, 152.9, 241.1, 31.06, 10.8), (-6.2, -6.4, -5.0, -5.1, -1.0, -0.35)
+    numbers = list(SENSOR_BANDS["ETM+"])
+    keys = {f"LMAX_BAND{n}": str(high) for n, high in zip(numbers, highs, strict=True)}
+    keys |= {f"LMIN_BAND{n}": str(low) for n, low in zip(numbers, lows, strict=True)}
+    metadata = made(
+        "ETM+", "pre", without=(*SCALE, "QUANTIZE"), LMAX_BAND61="17.04", LMIN_BAND61="0.0", **keys
+    )
+    method, bands = rescale(metadata, None, "2010")
+    radiance = radiance_rescaling(metadata, "2010")
+    assert method == "chander"
+    assert radiance["blue"] == pytest.approx((0.778740, -6.978740), abs=1e-6)
+    # At DN 255: pi x 191.6 x 1.0051^2 / (1997 x sin 30 deg) = 0.6090.
+    assert bands["blue"].gain * 255 + bands["blue"].offset == pytest.approx(0.6090, abs=2e-4)
+
+
 def test_the_pixel_range_of_the_oldest_files_is_used():
     keys = {"LMIN_BAND1": "0.0", "LMAX_BAND1": "254.0", "QCALMIN_BAND1": "0.0", "QCALMAX_BAND1": "254.0"}
     metadata = made(without=(*SCALE, "QUANTIZE"), **keys)
