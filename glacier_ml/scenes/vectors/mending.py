@@ -83,14 +83,25 @@ def mend(geometry: NDArray[Any], geographic: bool = False) -> tuple[NDArray[Any]
         _unwrap(polygons, drawn)
     broken = drawn & ~shapely.is_valid(polygons)
     for row in np.flatnonzero(broken):
-        polygons[row] = polygons_of(
-            shapely.make_valid(polygons[row], method="structure", keep_collapsed=False)
-        )
+        polygons[row] = _valid(polygons[row])
     lost = broken & (shapely.is_empty(polygons) | (shapely.area(polygons) == 0))
     kept = drawn & ~lost & ~shapely.is_empty(polygons)
     mended = (broken | (closed & drawn)) & kept
     empty = int((~usable).sum() + lost.sum())
     return polygons[kept], kept, Mending(int(mended.sum()), empty)
+
+
+def _valid(polygon: Any) -> Any:
+    import shapely
+
+    made = polygons_of(shapely.make_valid(polygon, method="structure", keep_collapsed=False))
+    parts = shapely.get_parts(polygon)
+    if not shapely.get_num_interior_rings(parts).any():
+        return made
+    # GEOS makes ground of a hole that lies outside of its polygon.
+    shells = shapely.polygons(shapely.get_exterior_ring(parts))
+    shells = shapely.union_all(shapely.make_valid(shells, method="structure", keep_collapsed=False))
+    return polygons_of(shapely.intersection(made, shells))
 
 
 def _unwrap(polygons: NDArray[Any], drawn: NDArray[np.bool_]) -> None:
@@ -103,7 +114,7 @@ def _unwrap(polygons: NDArray[Any], drawn: NDArray[np.bool_]) -> None:
             polygons[row], lambda xy: np.column_stack([xy[:, 0] + 360 * (xy[:, 0] < 0), xy[:, 1]])
         )
         west, _, east, _ = shapely.bounds(turned)
-        if east - west < 180:
+        if east - west < 180 and shapely.area(turned) > 0:
             # Halves that a file keeps apart become neighbours: nothing was wrong with them.
             sound = shapely.is_valid(polygons[row])
             polygons[row] = polygons_of(shapely.make_valid(turned, method="structure")) if sound else turned
