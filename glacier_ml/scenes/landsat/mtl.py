@@ -48,11 +48,7 @@ def parse_mtl(content: bytes, where: str) -> tuple[str, dict[str, dict[str, str]
     ...           b"END_GROUP = L1_METADATA_FILE\nEND\n", "MTL")
     ('L1_METADATA_FILE', {'A': {'B': 'c'}})
     """
-    if len(content) > LARGEST_MTL:
-        raise GlacierError(
-            f"{where}: {len(content):,} bytes are no MTL file (at most {LARGEST_MTL:,}); name the scene's own"
-        )
-    text = _decoded(content).strip(_PADDING)
+    text = _decoded(content, where).strip(_PADDING)
     parse = {"{": _parse_json, "<": _parse_xml}.get(text[:1], _parse_text)
     groups = _Groups(where)
     parse(text, groups)
@@ -64,7 +60,11 @@ def parse_mtl(content: bytes, where: str) -> tuple[str, dict[str, dict[str, str]
     return groups.root, groups.groups
 
 
-def _decoded(content: bytes) -> str:
+def _decoded(content: bytes, where: str) -> str:
+    if len(content) > LARGEST_MTL:
+        raise GlacierError(
+            f"{where}: {len(content):,} bytes are no MTL file (at most {LARGEST_MTL:,}); name the scene's own"
+        )
     # All forms are decoded alike, so that one MTL gives the same values in each.
     try:
         return content.decode("utf-8-sig")

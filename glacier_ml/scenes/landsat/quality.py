@@ -17,9 +17,12 @@ _SURFACES = ("fill", "dilated_cloud", "cloud", "cloud_shadow", "snow", "water")
 MASKS = (*_SURFACES, *(f"saturated_{band}" for band in _BANDS))
 """Names of the masks; a mask's place is its bit in this package's own quality.tif."""
 
-_QA_PIXEL = {"fill": 0, "dilated_cloud": 1, "cloud": 3, "cloud_shadow": 4, "snow": 5, "water": 7}
+_BITS = {
+    "QA_PIXEL": {"fill": 0, "dilated_cloud": 1, "cloud": 3, "cloud_shadow": 4, "snow": 5, "water": 7},
+    "BQA": {"fill": 0, "cloud": 4},
+    "quality": {mask: bit for bit, mask in enumerate(MASKS)},
+}
 # Collection 1: two bits of confidence each, of which 3 is high; shadow and snow have no bit of their own.
-_BQA = {"fill": 0, "cloud": 4}
 _BQA_CONFIDENCE = {"cloud_shadow": 7, "snow": 9}
 _BQA_UNUSED = 13, 0b111
 
@@ -59,15 +62,11 @@ def quality_masks(values: NDArray[Any], kind: str, sensor: str | None) -> dict[s
     """
     if values.dtype.kind not in "iu":
         raise GlacierError(f"{kind}: values are {values.dtype}, not integers; convert the quality band")
-    bits = {"QA_PIXEL": _QA_PIXEL, "BQA": _BQA, "quality": {mask: bit for bit, mask in enumerate(MASKS)}}
-    if kind == "QA_RADSAT":
-        return _flagged(values, _saturation_bits(sensor))
-    if kind not in bits:
-        raise GlacierError(f"quality band {kind!r} is not known; use {', '.join((*bits, 'QA_RADSAT'))}")
-    masks = _flagged(values, bits[kind])
-    if kind == "BQA":
-        masks |= _confident(values)
-    return masks
+    bits = _saturation_bits(sensor) if kind == "QA_RADSAT" else _BITS.get(kind)
+    if bits is None:
+        raise GlacierError(f"quality band {kind!r} is not known; use {', '.join((*_BITS, 'QA_RADSAT'))}")
+    masks = {mask: (values >> bit) & 1 == 1 for mask, bit in bits.items()}
+    return masks | _confident(values) if kind == "BQA" else masks
 
 
 def encode_quality(masks: Mapping[str, NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray[np.uint16]:
@@ -92,10 +91,6 @@ def encode_quality(masks: Mapping[str, NDArray[np.bool_]], shape: tuple[int, ...
             )
         packed |= np.where(mask, np.uint16(1 << MASKS.index(name)), np.uint16(0))
     return packed
-
-
-def _flagged(values: NDArray[Any], bits: dict[str, int]) -> dict[str, NDArray[np.bool_]]:
-    return {mask: (values >> bit) & 1 == 1 for mask, bit in bits.items()}
 
 
 def _saturation_bits(sensor: str | None) -> dict[str, int]:

@@ -11,7 +11,11 @@ from glacier_ml.scenes.landsat.metadata import Metadata
 from glacier_ml.scenes.landsat.names import SENSOR_BANDS
 
 METHODS = ("mtl", "chander")
-"""Ways from DN to top-of-atmosphere reflectance; they are 0.2 to 5 % apart on Landsat 5."""
+"""Ways from DN to top-of-atmosphere reflectance; they are 0.2 to 5 % apart on Landsat 5.
+
+'mtl': (REFLECTANCE_MULT x DN + REFLECTANCE_ADD) / sin(sun elevation); the distance to the Sun is in the
+coefficients. 'chander': pi x L x d^2 / (ESUN x sin(sun elevation)), L as in `radiance_rescaling`.
+"""
 
 ESUN: dict[str, dict[str, float]] = {
     spacecraft: dict(zip(("blue", "green", "red", "nir", "swir1", "swir2"), values, strict=True))
@@ -90,10 +94,6 @@ def rescale(metadata: Metadata, method: str | None, where: str) -> tuple[str, di
         Where the method is not known or not to be had of this product, or coefficients are missing or no
         calibration.
 
-    Notes
-    -----
-    'mtl': (REFLECTANCE_MULT x DN + REFLECTANCE_ADD) / sin(sun elevation); the distance to the Sun is in the
-    coefficients. 'chander': pi x L x d^2 / (ESUN x sin(sun elevation)), L as in `radiance_rescaling`.
     """
     if method not in (None, *METHODS):
         raise GlacierError(f"{where}: method {method!r} is not known; use {' or '.join(METHODS)}")
