@@ -13,6 +13,7 @@ from rasterio.transform import array_bounds
 from rasterio.warp import transform_bounds
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.addresses import is_address
 from glacier_ml.scenes.entries import read_entries
 from glacier_ml.scenes.outlines import find_outlines, read_outlines
 from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
@@ -181,7 +182,8 @@ def open_catalog(data: str | Path | None = None) -> Catalog:
     ----------
     data : str, pathlib.Path or None
         A catalog's file, a folder that holds `catalog.yaml`, one scene, or a folder of scenes (those
-        with outlines are for training, those without are unseen). None or '': the made scenes.
+        with outlines are for training, those without are unseen), or the address of a STAC Item. None or '':
+        the made scenes.
 
     Returns
     -------
@@ -197,6 +199,8 @@ def open_catalog(data: str | Path | None = None) -> Catalog:
 
         return _open_file(embedded_catalog())
     path = Path(data).expanduser()
+    if is_address(str(data)):
+        return Catalog(path, _bare_entries([path]))
     if not path.exists():
         raise GlacierError(f"data: {path} does not exist; give a catalog, a scene or a folder of scenes")
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):

@@ -95,7 +95,7 @@ def open_source(
         Where there is no band, a band number could mean two, grids differ, the georeference is missing or the
         values are DN without an MTL.
     """
-    if is_item(str(path)):
+    if is_item(str(path)) or str(path).lower().endswith(".json"):  # another JSON is told what it is
         yield open_item(str(path), name, method)
         return
     path = Path(path).expanduser()

@@ -114,7 +114,7 @@ class Source:
             if saturated is not None:
                 quality[f"saturated_{band}"] = saturated
         for kind, layer in self.quality.items():
-            for mask, flagged in quality_masks(_raw(layer, window, self.name), kind, self._sensor).items():
+            for mask, flagged in self._masks(kind, layer, window).items():
                 quality[mask] = quality[mask] | flagged if mask in quality else flagged
         _check_drop(self.name, drop, quality)
         valid = np.logical_and.reduce([np.isfinite(values) for values in bands.values()])
@@ -123,14 +123,17 @@ class Source:
         grid = grid_window(self.grid, window)
         return Scene(self.name, bands, valid, grid, dict(self.provenance), quality)
 
+    def _masks(self, kind: str, layer: Layer, window: Window) -> dict[str, NDArray[np.bool_]]:
+        values = _flags(layer, window, self.name, fill=0 if kind == "QA_RADSAT" else 1)
+        try:
+            return quality_masks(values, kind, self.provenance.get("sensor"))
+        except GlacierError as error:
+            raise GlacierError(f"{self.name}: {layer.place}: {error}") from error
+
     @property
     def window(self) -> Window:
         """The whole scene."""
         return Window(0, 0, self.grid.shape[1], self.grid.shape[0])
-
-    @property
-    def _sensor(self) -> str | None:
-        return self.provenance.get("sensor")
 
     def strips(self, rows: int = 512) -> Iterator[Window]:
         """Windows of the scene's whole width that cover it from top to bottom."""
@@ -242,10 +245,10 @@ def _check_reflectance(
         raise holds_numbers(name, layer, f"{values.dtype}, median {median:g}")
 
 
-def _raw(layer: Layer, window: Window, name: str) -> NDArray[Any]:
-    """Values of a quality band as whole numbers; what is no number counts as fill (bit 0)."""
+def _flags(layer: Layer, window: Window, name: str, fill: int) -> NDArray[np.int64]:
+    """Bits of a quality band; `fill` where a float is no number."""
     with open_raster(layer.path, name) as dataset:
         raw = dataset.read(layer.index, window=window)
     if raw.dtype.kind == "f":  # Earth Engine's exports turn the bits into floats where other bands are
-        raw = np.where(np.isfinite(raw) & (raw >= 0) & (raw < 2**31), raw, 1)
+        raw = np.where(np.isfinite(raw) & (raw >= 0) & (raw < 2**31), raw, fill)
     return raw.astype(np.int64)

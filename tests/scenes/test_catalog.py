@@ -228,6 +228,7 @@ def test_the_reports_catalog_says_what_the_scenes_own_catalog_says(real_scenes, 
             "outlines": own[name].outlines,
             "sensor": None,
             "earth_engine_id": None,
+            "bounds": None,
         }
         assert replace(entry, **same) == own[name]
 

@@ -15,6 +15,7 @@ from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes import addresses
+from glacier_ml.scenes.catalog import open_catalog
 from glacier_ml.scenes.reading import open_scene
 from glacier_ml.scenes.stac import open_item
 
@@ -320,3 +321,10 @@ def test_bands_on_different_grids(served, tiny_grid):
     )
     with pytest.raises(GlacierError, match=r"are on different grids \(shape \(4, 6\) against \(12, 18\)"):
         open_item(changed(served, lambda item: item["assets"]["swir16"].update(href="fine.tif")))
+
+
+def test_an_address_is_data_like_any_other(served):
+    (entry,) = open_catalog(served.url("item.json")).entries
+    assert entry.role == "unseen"
+    scene = entry.open()
+    assert scene.shape == SHAPE and scene.provenance["date"] == "2007-09-17"

@@ -9,6 +9,7 @@ from datetime import date
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.landsat.metadata import Metadata
 from glacier_ml.scenes.landsat.names import SENSOR_BANDS
+from glacier_ml.scenes.landsat.sun import earth_sun_distance
 
 METHODS = ("mtl", "chander")
 """Ways from DN to top-of-atmosphere reflectance; they are 0.2 to 5 % apart on Landsat 5.
@@ -150,21 +151,6 @@ def radiance_rescaling(metadata: Metadata, where: str) -> dict[str, tuple[float,
     return {band: _radiance(metadata, number, band, where) for number, band in numbers.items()}
 
 
-def earth_sun_distance(day: str) -> float:
-    """Distance from the Earth to the Sun at noon (UTC) of a day, YYYY-MM-DD, in astronomical units.
-
-    The Astronomical Almanac's low-precision formula: within 0.0001 of the MTL files' own values.
-
-    Examples
-    --------
-    >>> round(earth_sun_distance("2011-03-12"), 3)
-    0.994
-    """
-    days = (date.fromisoformat(day) - date(2000, 1, 1)).days
-    anomaly = math.radians(357.529 + 0.98560028 * days)
-    return 1.00014 - 0.01671 * math.cos(anomaly) - 0.00014 * math.cos(2 * anomaly)
-
-
 def _has_reflectance(metadata: Metadata) -> bool:
     keys = (key for group in _RESCALING for key in metadata.groups.get(group, {}))
     return any(key.startswith("REFLECTANCE_MULT_BAND_") for key in keys)
@@ -196,7 +182,7 @@ def _by_chander(metadata: Metadata, where: str) -> dict[str, tuple[float, float]
             f"{where}: Chander et al. (2009) give no solar irradiance of {metadata.spacecraft}; "
             "use method 'mtl', with an MTL file that has REFLECTANCE_MULT_BAND_n"
         )
-    distance = metadata.earth_sun_distance or earth_sun_distance(metadata.date)
+    distance = metadata.earth_sun_distance or earth_sun_distance(date.fromisoformat(metadata.date))
     return {
         band: toa_rescaling(radiance, esun[band], distance, metadata.sun_elevation_deg)
         for band, radiance in radiance_rescaling(metadata, where).items()

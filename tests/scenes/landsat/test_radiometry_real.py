@@ -1,6 +1,7 @@
 """Radiometry on real Landsat 5 data: metadata files, another tool's reflectance, an Earth Engine scene."""
 
 import math
+from datetime import date
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from glacier_ml.scenes.landsat.metadata import read_metadata
 from glacier_ml.scenes.landsat.names import SENSOR_BANDS
 from glacier_ml.scenes.landsat.radiometry import (
     ESUN,
-    earth_sun_distance,
     radiance_rescaling,
     rescale,
     toa_rescaling,
 )
+from glacier_ml.scenes.landsat.sun import earth_sun_distance
 from glacier_ml.scenes.scene import BANDS
 
 pytestmark = pytest.mark.real_data
@@ -42,7 +43,9 @@ def test_real_files_are_read(real_toa, name):
     assert metadata.date.replace("-", "") == name.split("_")[3]
     assert metadata.band_files == {n: f"{name}_B{n}.TIF" for n in SENSOR_BANDS["TM"]}
     assert metadata.quality_files == {"BQA": f"{name}_BQA.TIF"}
-    assert metadata.earth_sun_distance == pytest.approx(earth_sun_distance(metadata.date), abs=1e-4)
+    assert metadata.earth_sun_distance == pytest.approx(
+        earth_sun_distance(date.fromisoformat(metadata.date)), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -102,7 +105,7 @@ def test_a_wrong_table_a_wrong_distance_and_rounding_would_show(real_toa):
     peers = dict(zip(BANDS, SECOND_ESUN, strict=True))
     chander = max(differences(real_toa, ESUN["LANDSAT_5"], PEER_DISTANCE).values())
     assert chander == pytest.approx(0.009, abs=0.0005)
-    distance = max(differences(real_toa, peers, earth_sun_distance("1988-08-14")).values())
+    distance = max(differences(real_toa, peers, earth_sun_distance(date(1988, 8, 14))).values())
     assert 1e-5 < distance < 1.5e-4  # 2 x 7e-5 of a reflectance below 0.6
     assert max(differences(real_toa, peers, 1.0).values()) > 0.01
     # The file's RADIANCE_MULT has three decimals; its LMAX and LMIN give them whole.
