@@ -141,10 +141,6 @@ def read_outlines(path: str | Path, grid: Grid, name: str = "", date: str | None
         The scene's, YYYY-MM-DD or YYYY-MM: of a glacier that GLIMS outlines on several days
         (`glac_id`, `src_date`), the outline nearest to it counts.
 
-    Returns
-    -------
-    Labels
-
     Raises
     ------
     GlacierError
@@ -161,6 +157,10 @@ def read_outlines(path: str | Path, grid: Grid, name: str = "", date: str | None
     window = read_window(path, grid, where)
     drawn = rows_for_date(window.frame, window.inventory, date, where)
     _warn(path, window, drawn.notes)
+    return _labels_of_polygons(window, drawn, grid, where)
+
+
+def _labels_of_polygons(window: WindowPolygons, drawn: Drawn, grid: Grid, where: str) -> Labels:
     ice = on_grid(drawn.ice, grid, window.layer, where)
     rock, debris = (on_grid(rows, grid, window.layer, where) for rows in (drawn.rock, drawn.debris))
     mask = _burn(ice, grid) & ~_burn(rock, grid)
@@ -207,14 +207,10 @@ def clip_outlines(path: str | Path, grid: Grid, output: str | Path, name: str = 
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        Polygons in any CRS, which they keep.
-    grid : Grid
-        The scene's.
+    path, grid, name
+        As in `read_outlines`; polygons alone, which keep their CRS.
     output : str or pathlib.Path
         A file that ends in .gpkg, such as `outlines.gpkg` in the scene's folder.
-    name : str, optional
-        The scene's, for errors; default the path.
 
     Returns
     -------

@@ -173,12 +173,10 @@ def rows_for_date(frame: Any, inventory: str, date: str | None, where: str) -> D
     ----------
     frame : geopandas.GeoDataFrame
         Columns in small letters.
-    inventory : str
-        As `inventory_of` says.
+    inventory, where : str
+        As `inventory_of` says; what errors begin with.
     date : str or None
         The scene's, YYYY-MM-DD or YYYY-MM.
-    where : str
-        What errors begin with.
 
     Raises
     ------

@@ -69,15 +69,9 @@ def mend(geometry: NDArray[Any], geographic: bool = False) -> tuple[NDArray[Any]
     """
     import shapely
 
-    geometry = np.asarray(geometry, dtype=object)
-    polygons, closed = _parsed(geometry)
-    usable = np.array([one is not None and not shapely.is_empty(one) for one in polygons], bool)
-    usable &= has_finite_points(polygons)
-    polygons[~usable] = None
-    polygons = shapely.force_2d(polygons)
-    collections = shapely.get_type_id(polygons) == shapely.GeometryType.GEOMETRYCOLLECTION
-    for row in np.flatnonzero(collections):
-        polygons[row] = polygons_of(polygons[row])
+    polygons, closed = _parsed(np.asarray(geometry, dtype=object))
+    usable = has_finite_points(polygons) & ~shapely.is_missing(polygons) & ~shapely.is_empty(polygons)
+    polygons = _flat_polygons(polygons, usable)
     drawn = usable & np.isin(shapely.get_type_id(polygons), (3, 6))
     if geographic:
         _unwrap(polygons, drawn)
@@ -89,6 +83,18 @@ def mend(geometry: NDArray[Any], geographic: bool = False) -> tuple[NDArray[Any]
     mended = (broken | (closed & drawn)) & kept
     empty = int((~usable).sum() + lost.sum())
     return polygons[kept], kept, Mending(int(mended.sum()), empty)
+
+
+def _flat_polygons(geometry: NDArray[Any], usable: NDArray[np.bool_]) -> NDArray[Any]:
+    """Usable geometries without z, of collections their polygons; None for the others."""
+    import shapely
+
+    polygons = geometry.copy()
+    polygons[~usable] = None
+    polygons = shapely.force_2d(polygons)
+    for row in np.flatnonzero(shapely.get_type_id(polygons) == shapely.GeometryType.GEOMETRYCOLLECTION):
+        polygons[row] = polygons_of(polygons[row])
+    return polygons
 
 
 def _valid(polygon: Any) -> Any:
