@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from landsat_bundles import made_bundle, packed, product_id
 from tiny_studies import SHAPE, write_catalog, write_experiment
 
 from glacier_ml.scenes.catalog import open_catalog
@@ -114,6 +115,16 @@ def test_a_scene_is_mapped_by_its_own_entry_point(job, project):
     arguments = ("-e", "predict", "-P", "data=../scenes/blank", "-P", "output=one")
     done = type_in(project, "mlflow", "run", ".", *arguments)
     assert "area_km2" in done.stdout and (project / "one/blank_mask.tif").is_file()
+
+
+def test_a_bundle_from_the_archive_is_imported_and_mapped(job, project):
+    bundle = packed(made_bundle(project.parent / "bundle", shape=(48, 40)), "tar")
+    done = type_in(project, "mlflow", "run", ".", "-e", "import_scene", "-P", f"source={bundle}")
+    assert f"scenes/{product_id()}: TM, 2007-09-17, toa_reflectance by mtl" in done.stdout
+    assert "100%" in done.stderr
+    type_in(project, "mlflow", "run", ".", "-e", "predict", "-P", "data=scenes", "-P", "output=imported")
+    with rasterio.open(project / f"imported/{product_id()}_mask.tif") as mask:
+        assert mask.shape == (48, 40) and mask.tags()["scene_date"] == "2007-09-17"
 
 
 @pytest.mark.thorough
