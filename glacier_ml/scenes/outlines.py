@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.features import rasterize
-from rasterio.transform import array_bounds
 from rasterio.warp import reproject
 
 from glacier_ml.errors import GlacierError
@@ -22,6 +21,7 @@ from glacier_ml.scenes.vectors.inventories import Drawn, OutlineDates, outline_d
 from glacier_ml.scenes.vectors.layers import VECTORS
 from glacier_ml.scenes.vectors.mending import Mending
 from glacier_ml.scenes.vectors.polygons import WindowPolygons, on_grid, read_window
+from glacier_ml.scenes.vectors.windows import grid_bounds
 
 RASTERS = (".tif", ".tiff")
 RASTER = "raster"
@@ -309,7 +309,7 @@ def _dates(ice: Any, inventory: str, grid: Grid) -> OutlineDates | None:
 
     first, last, middle = outline_days(ice, inventory)
     polygons = np.asarray(ice.geometry.array, dtype=object)
-    inside = shapely.clip_by_rect(polygons, *array_bounds(*grid.shape, grid.transform))
+    inside = shapely.clip_by_rect(polygons, *grid_bounds(grid))
     area = pandas.Series(shapely.area(inside), index=ice.index)
     seen = area > 0
     dated = seen & middle.notna()

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-from rasterio.transform import array_bounds
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.scene import Grid
@@ -22,12 +21,21 @@ _LARGEST_SCALE = 100.0
 """How much a projection may enlarge a scene; Mercator does so by 11 at 85 degrees. Chosen here."""
 
 
+def grid_bounds(grid: Grid) -> Box:
+    """Bounds of a grid in its CRS, also of one that is turned."""
+    rows, columns = grid.shape
+    corners = [grid.transform @ corner for corner in ((0, 0), (columns, 0), (columns, rows), (0, rows))]
+    x, y = zip(*corners, strict=True)
+    return min(x), min(y), max(x), max(y)
+
+
 def read_crs(text: str, where: str) -> Any:
-    """Parse a coordinate reference system to pyproj's; GlacierError where PROJ does not know it."""
+    """Parse a CRS to pyproj's, without heights; GlacierError where PROJ does not know it."""
     from pyproj import CRS
 
     with told_in_one_line(where, "has a coordinate reference system that PROJ does not know", "correct it"):
-        return CRS.from_user_input(text)
+        crs = CRS.from_user_input(text)
+        return crs.sub_crs_list[0] if crs.is_compound else crs
 
 
 def window_boxes(grid: Grid, layer: VectorLayer, where: str) -> list[Box]:
@@ -59,7 +67,7 @@ def _window(grid: Grid, crs: Any, where: str) -> Box:
     """Bounds of the grid; left > right where they span the 180th meridian."""
     from pyproj import Transformer
 
-    west, south, east, north = array_bounds(*grid.shape, grid.transform)
+    west, south, east, north = grid_bounds(grid)
     with told_in_one_line(where, "its coordinates cannot be related to the scene's", "check its CRS"):
         transformer = Transformer.from_crs(grid.crs.to_wkt(), crs, always_xy=True)
         bounds: Box = transformer.transform_bounds(west, south, east, north, densify_pts=_EDGE_POINTS)
@@ -81,7 +89,7 @@ def _check_scale(bounds: Box, grid: Grid, crs: Any, where: str) -> None:
     """Refuse a projection at whose end the scene lies: its box would be half the world, or more."""
     if crs.is_geographic or grid.crs.is_geographic:
         return
-    west, south, east, north = array_bounds(*grid.shape, grid.transform)
+    west, south, east, north = grid_bounds(grid)
     size = math.hypot(east - west, north - south) * grid.crs.linear_units_factor[1]
     unit = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
     if math.hypot(bounds[2] - bounds[0], bounds[3] - bounds[1]) * unit > _LARGEST_SCALE * size:
@@ -145,7 +153,7 @@ def _distance_km(grid: Grid, crs: Any, bounds: Box) -> float | None:
     """Kilometres from the scene's centre to the polygons' bounds; None where it cannot be told."""
     from pyproj import CRS, Geod, Transformer
 
-    west, south, east, north = array_bounds(*grid.shape, grid.transform)
+    west, south, east, north = grid_bounds(grid)
     degrees = CRS.from_epsg(4326)
     there = Transformer.from_crs(grid.crs.to_wkt(), crs, always_xy=True)
     x, y = there.transform((west + east) / 2, (south + north) / 2)

@@ -4,14 +4,17 @@ import geopandas
 import numpy as np
 import pytest
 import shapely
+from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_outlines import expected, rectangle, write_outlines
 from pyproj import Transformer
+from rasterio.crs import CRS
 from shapely.geometry import MultiPolygon, Polygon, box
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.outlines import read_mask
+from glacier_ml.scenes.scene import Grid
 
 FORMATS = (".gpkg", ".shp", ".geojson", ".fgb", ".parquet", ".geoparquet")
 
@@ -90,13 +93,27 @@ def test_of_a_polygon_that_leaves_the_projection_the_near_part_counts(tmp_path, 
     assert read_mask(path, grid).all()
 
 
-@pytest.mark.parametrize("crs", [4326, 3413, 32605, 32607, 3338, 3857, "OGC:CRS84", 4269])
+@pytest.mark.parametrize(
+    "crs", [4326, 3413, 32605, 32607, 3338, 3857, "OGC:CRS84", 4269, 2964, "EPSG:4326+5773"]
+)
 def test_the_same_outline_in_other_projections(tmp_path, tiny_grid, crs):
     grid = tiny_grid()
     # Edges on pixel corners, half a pixel from any centre.
     shape = projected(rectangle(grid, 4, 6, 14, 16), 32606, crs, 30.0)
     path = write_outlines(tmp_path / "rgi.gpkg", [shape], crs)
     np.testing.assert_array_equal(read_mask(path, grid), expected(grid, 4, 6, 14, 16))
+
+
+def test_on_a_grid_in_degrees_and_on_a_turned_one(tmp_path, tiny_grid):
+    grid = tiny_grid()
+    degrees = Grid(CRS.from_epsg(4326), Affine(0.0005, 0, -147.4, 0, -0.0005, 61.2), (100, 120))
+    drawn = projected(rectangle(degrees, 40, 20, 80, 60), 4326, 3413, 0.001)
+    path = write_outlines(tmp_path / "polar.gpkg", [drawn], 3413)
+    np.testing.assert_array_equal(read_mask(path, degrees), expected(degrees, 40, 20, 80, 60))
+    turned = Grid(grid.crs, grid.transform @ Affine.rotation(30), grid.shape)
+    corners = [turned.transform @ corner for corner in ((5, 6), (15, 6), (15, 16), (5, 16))]
+    path = write_outlines(tmp_path / "turned.gpkg", [Polygon(corners)], 32606)
+    np.testing.assert_array_equal(read_mask(path, turned), expected(turned, 6, 5, 16, 15))
 
 
 def test_long_edges_bow_as_their_own_projection_has_them(tmp_path, tiny_grid):
