@@ -141,7 +141,7 @@ def test_saturation_is_told_without_a_quality_file(tmp_path, sensor):
 
 
 def test_the_bqa_of_landsat_8_before_the_collections_is_left_alone(tmp_path):
-    # Its clouds are bits 14 and 15, those of Collection 1 bit 4: read as such it would mask at random.
+    # Its bits are not those of Collection 1, see `Metadata.quality_files`: it would mask at random.
     folder = made_bundle(tmp_path / "bundle", "OLI", "pre")
     (folder / f"{scene_id('OLI')}_BQA.TIF").write_bytes((folder / f"{scene_id('OLI')}_B3.TIF").read_bytes())
     assert read(folder).quality.keys() == {f"saturated_{band}" for band in BANDS}
