@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -292,9 +295,10 @@ def everything(data: str | None, trials: int | None, seed: int) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; bad input becomes one line on stderr and exit status 2."""
+    """Run a command; bad input becomes one line on stderr and exit status 2, a mended outline a warning."""
     try:
-        status = cli.main(arguments, prog_name="glacier-ml", standalone_mode=False)
+        with _warned():
+            status = cli.main(arguments, prog_name="glacier-ml", standalone_mode=False)
     except GlacierError as error:
         _stop(str(error))
     except click.ClickException as error:
@@ -302,6 +306,24 @@ def main(arguments: list[str] | None = None) -> None:
     except click.Abort:
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    """Tell our own warnings in one line each, without the place in the source; others as Python does."""
+    usual = warnings.showwarning
+
+    def show(message: Any, category: Any, *place: Any, **options: Any) -> None:
+        if category.__module__.partition(".")[0] == "glacier_ml":
+            print(f"glacier-ml: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        else:
+            usual(message, category, *place, **options)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 def _stop(message: str) -> None:

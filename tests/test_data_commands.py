@@ -3,13 +3,17 @@
 import json
 import re
 import tarfile
+import warnings
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
 from landsat_bundles import made_bundle, mtl_groups, mtl_text, packed, product_id
+from shapely.geometry import Polygon
 from test_cli import run, tree
 
+from glacier_ml.scenes.outlines import OutlineWarning
 from glacier_ml.scenes.reading import open_scene
 
 
@@ -139,3 +143,22 @@ def test_import_then_inspect(tmp_path, capsys):
 def test_a_source_must_be_named(capfd):
     assert run("import-scene", "--source", "") == 2
     assert "source: not given; name a Landsat bundle" in capfd.readouterr().err
+
+
+def test_a_mended_outline_is_told_in_a_line(tmp_path, capfd):
+    # A bow tie of 30 m cells within the made bundle's grid.
+    bow = Polygon([(480_030, 6_779_970), (480_120, 6_779_880), (480_120, 6_779_970), (480_030, 6_779_880)])
+    frame = geopandas.GeoDataFrame({"rgi_id": ["a"]}, geometry=[bow], crs="EPSG:32606")
+    frame.to_file(tmp_path / "rgi.gpkg")
+    source = made_bundle(tmp_path / "bundle")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", OutlineWarning)
+        status = run(
+            "import-scene", "--source", source, "--output", tmp_path / "scenes", "--outlines",
+            tmp_path / "rgi.gpkg",
+        )  # fmt: skip
+    told = capfd.readouterr().err
+    assert status == 0
+    assert re.search(r"^glacier-ml: warning: .*rgi\.gpkg: 1 invalid polygon mended$", told, re.MULTILINE), (
+        told
+    )

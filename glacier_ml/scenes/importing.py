@@ -137,7 +137,9 @@ def _import_one(place: str | Path, final: Path, options: ImportOptions, progress
         result = Imported(final, final.name, _provenance(source))
         _import(source, window, folder, options.drop, result, progress)
         if options.outlines:
-            clip_outlines(options.outlines, grid_window(source.grid, window), folder / "outlines.gpkg")
+            clip_outlines(
+                options.outlines, grid_window(source.grid, window), folder / "outlines.gpkg", final.name
+            )
     return result
 
 

@@ -240,7 +240,8 @@ def read_layer(
 def _check_reflectance(
     values: NDArray[np.float32], lacking: NDArray[np.bool_], layer: Layer, name: str
 ) -> None:
-    median = float(np.median(values[~lacking])) if not lacking.all() else 0.0
+    # float64: the mean of the middle two could overflow float32
+    median = float(np.median(values[~lacking].astype(np.float64))) if not lacking.all() else 0.0
     if median > LARGEST_MEDIAN:
         raise holds_numbers(name, layer, f"{values.dtype}, median {median:g}")
 

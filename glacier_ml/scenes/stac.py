@@ -62,7 +62,7 @@ def open_item(location: str, name: str | None = None, method: str | None = None)
     ----------
     location : str
         Address (http, https) or path of the Item. Its assets are told by the `common_name` of their bands,
-        else by their keys (blue, nir08, swir16, B1, SR_B1); hrefs are relative to the Item.
+        else by their keys (blue, nir08, swir16, B1, SR_B1).
     name : str, optional
         The scene's; default the Item's id.
     method : str, optional
@@ -71,14 +71,13 @@ def open_item(location: str, name: str | None = None, method: str | None = None)
     Returns
     -------
     Source
-        Its bands are read by HTTP range requests, window by window. Whole numbers become reflectance by the
-        metadata file (Level 1), the Item's scale and offset, or the rule of Collection 2 Level 2.
+        Read by HTTP range requests, window by window. Whole numbers become reflectance by the metadata file
+        (Level 1), the Item's scale and offset, or the rule of Collection 2 Level 2.
 
     Raises
     ------
     GlacierError
-        Where the Item cannot be had or is none, no asset is a band, DN have neither metadata nor scale, an
-        href may not be read, or grids differ.
+        Where there is no Item, no asset is a band, DN have no scale, an href is not allowed or grids differ.
     """
     location = whole_address(location)
     location = location if is_address(location) else str(Path(location).expanduser())
@@ -89,15 +88,13 @@ def open_item(location: str, name: str | None = None, method: str | None = None)
     opened = {band: _band(asset, name) for band, asset in bands.items()}
     how, layers = _calibrated(item, opened, method, location, name)
     if sensor and how.get("sensor", sensor) != sensor:
-        raise GlacierError(
-            f"{name}: the Item is of {sensor}, its metadata file of {how['sensor']}; correct the Item"
-        )
-    hrefs = quality_assets(item, location, name)
-    quality = {kind: replace(_layer(href), gain=1.0) for kind, href in hrefs.items()}
+        other = how["sensor"]
+        raise GlacierError(f"{name}: the Item is of {sensor}, its metadata file of {other}; correct the Item")
+    found = quality_assets(item, location, name).items()
+    quality = {kind: replace(_layer(href), gain=1.0) for kind, href in found}
     grid = common_grid(layers | quality, name)
-    known = _provenance(item, location, sensor) | how
-    known["files"] = {band: layer.file for band, layer in layers.items()}
-    return Source(name, layers, grid, known, quality)
+    files = {"files": {band: layer.file for band, layer in layers.items()}}
+    return Source(name, layers, grid, _provenance(item, location, sensor) | how | files, quality)
 
 
 def _content(location: str, where: str) -> Any:

@@ -11,7 +11,12 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.catalog import CatalogEntry
 from glacier_ml.scenes.inspection.findings import Facts, Finding, listed
 from glacier_ml.scenes.inspection.lattice import AGREEMENT, Lattice
-from glacier_ml.scenes.inspection.sun import CandidateDates, candidate_dates, earth_sun_distance
+from glacier_ml.scenes.inspection.sun import (
+    CandidateDates,
+    candidate_dates,
+    closest_pass,
+    earth_sun_distance,
+)
 
 MOST_DAYS_OFF = 16
 """Days that a listed date may miss the sun's by: one cycle of Landsat's passes."""
@@ -113,6 +118,7 @@ def _sun(
             }
             for one in found
         ],
+        "closest": closest.moment.date().isoformat() if (closest := closest_pass(found)) else None,
         "year_known": year is not None,
         "days_off": _days_off(named, found) if named else None,
     }
@@ -218,11 +224,13 @@ def _factors(suns: list[Facts]) -> dict[str, float]:
 
 
 def candidate_words(sun: Facts) -> str:
-    """Candidate days of a sun in words: Landsat's passes, or else spans of days."""
+    """Candidate days of a sun in words: Landsat's passes, the best first, or else spans of days."""
     if not sun["candidates"]:
         return "a day that cannot be told"
-    passes = [day for one in sun["candidates"] for day in one["passes"]]
-    return " or ".join(passes or candidate_spans(sun))
+    if sun["closest"] is None:
+        return " or ".join(candidate_spans(sun))
+    passes = [day for one in sun["candidates"] for day in one["passes"] if day != sun["closest"]]
+    return f"{sun['closest']}, less likely {' or '.join(passes)}" if passes else sun["closest"]
 
 
 def candidate_spans(sun: Facts) -> list[str]:

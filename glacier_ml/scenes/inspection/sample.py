@@ -20,7 +20,7 @@ from glacier_ml.scenes.outlines import Labels, OutlineWarning, read_outlines
 from glacier_ml.scenes.reading import open_source
 from glacier_ml.scenes.scene import Grid, Scene
 
-LARGEST_SAMPLE = 20_000_000
+LARGEST_SAMPLE = 10_000_000
 STRIP_ROWS = 256
 """Pixels that are read at most, and rows of a strip where the scene has more; chosen here."""
 
@@ -134,7 +134,7 @@ def spread_windows(shape: tuple[int, int], most: int = LARGEST_SAMPLE) -> Iterat
     Examples
     --------
     >>> [window.row_off for window in spread_windows((7000, 8000))]
-    [0, 843, 1686, 2529, 3372, 4215, 5058, 5901, 6744]
+    [0, 2248, 4496, 6744]
     """
     rows, columns = shape
     count = max(1, most // (STRIP_ROWS * columns))

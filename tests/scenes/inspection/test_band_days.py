@@ -64,7 +64,7 @@ def test_bands_of_two_suns_are_named_with_both_and_their_days():
     assert finding.data == pytest.approx(
         {"blue": JULY, "green": JULY, "red": JULY, "nir": JULY, "swir1": SEPTEMBER}, rel=1e-3
     )
-    assert "blue, green, red and nir 0.7273 (2007-07-13 or 2007-07-15)" in finding.message
+    assert "blue, green, red and nir 0.7273 (2007-07-15, less likely 2007-07-13)" in finding.message
     assert "swir1 0.4947 (2007-09-17, as listed)" in finding.message
     assert finding.message.endswith("the catalog knows (swir1 2007-09-17)")
     assert "no date is listed for blue, green, red and nir" in judged(found)["date-unknown"].message
@@ -75,7 +75,7 @@ def test_a_catalog_that_does_not_know_is_told_so():
     assert found["bands-of-different-days"].message.endswith("does not say so: add 'date_bands:'")
     # The listed day is right for swir1 alone; 2007-07-24 is the last July day with that sun.
     wrong = found["date-mismatch"]
-    assert "2007-09-17 is listed for red and nir, but by the sun (0.7273) it was 2007-07-13" in wrong.message
+    assert "2007-09-17 is listed for red and nir, but by the sun (0.7273) it was 2007-07-15" in wrong.message
     assert wrong.data["days_off"] == pytest.approx(55, abs=3)
 
 
