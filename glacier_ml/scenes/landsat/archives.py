@@ -102,7 +102,7 @@ def opened_files(path: Path, where: str, wanted: Callable[[str], bool] = _all) -
         try:
             files = _files(path, where, wanted, stack)
         except _DAMAGE as error:
-            reason = _plain(str(error)) or type(error).__name__
+            reason = one_line(str(error)) or type(error).__name__
             raise GlacierError(
                 f"{where}: {path.name} cannot be read ({reason}); download it again, or make room on the disk"
             ) from error
@@ -126,7 +126,7 @@ def content(location: str, where: str, most: int) -> bytes:
             return file.read(most)
     except (OSError, ValueError) as error:
         raise GlacierError(
-            f"{where}: {Path(location).name} cannot be read ({_plain(str(error))}); replace the file"
+            f"{where}: {Path(location).name} cannot be read ({one_line(str(error))}); replace the file"
         ) from error
 
 
@@ -162,10 +162,10 @@ def _in_one_folder(files: dict[str, str], path: Path, where: str) -> dict[str, s
     }
     homes = {name.parent: name for name in sorted(seen) if METADATA_FILE.search(name.name)}
     if len(homes) > 1:
-        both = " and ".join(_plain(str(name)) for name in list(homes.values())[:2])
+        both = " and ".join(one_line(str(name)) for name in list(homes.values())[:2])
         raise GlacierError(f"{where}: {path.name} holds two bundles ({both}); keep each in its own archive")
     if not homes:
-        found = ", ".join(_plain(name.name) for name in sorted(seen)[:5]) or "no file"
+        found = ", ".join(one_line(name.name) for name in sorted(seen)[:5]) or "no file"
         raise GlacierError(
             f"{where}: {path.name} has no metadata file (..._MTL.txt, .json or .xml; found {found}); "
             "add the one that came with the bands"
@@ -297,7 +297,7 @@ def _zip_members(archive: zipfile.ZipFile, path: Path, where: str) -> Iterator[z
 
 def _checked(name: str, names: set[str], path: Path, where: str) -> str:
     """Name of a member, for errors, where nothing speaks against it."""
-    shown, inside = _plain(name), _inside(name)
+    shown, inside = one_line(name), _inside(name)
     unsafe = (
         name.startswith("/")
         or "\\" in name
@@ -362,7 +362,13 @@ def _copy(read: Callable[[int], bytes], size: int, target: str) -> None:
             size -= len(chunk)
 
 
-def _plain(text: str) -> str:
-    """One printable line, not too long."""
-    line = " ".join(text.split())[:200]
+def one_line(text: str, most: int = 200) -> str:
+    r"""One printable line of at most so many characters, for errors that quote a file.
+
+    Examples
+    --------
+    >>> one_line("WGS 84\n\x1eUTM")
+    'WGS 84 UTM'
+    """
+    line = " ".join(text.split())[:most]
     return "".join(letter if letter.isprintable() else "?" for letter in line)

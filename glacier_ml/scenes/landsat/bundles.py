@@ -13,7 +13,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.landsat.archives import METADATA_FILE, SUFFIXES, content, opened_files
+from glacier_ml.scenes.landsat.archives import METADATA_FILE, SUFFIXES, content, one_line, opened_files
 from glacier_ml.scenes.landsat.metadata import Metadata, read_metadata
 from glacier_ml.scenes.landsat.names import SENSOR_BANDS, band_number, sensors_in
 from glacier_ml.scenes.landsat.radiometry import Rescaling, rescale
@@ -172,7 +172,8 @@ def _source(path: Path, name: str, method: str | None, metadata: Metadata, files
     everything = [*layers.values(), *quality.values()]
     headers = [_header(layer, name) for layer in everything]
     # A gain of one says that a quality band's whole numbers are no DN to complain of.
-    grid = common_grid(layers | {kind: replace(layer, gain=1.0) for kind, layer in quality.items()}, name)
+    with _by_name({}):
+        grid = common_grid(layers | {kind: replace(layer, gain=1.0) for kind, layer in quality.items()}, name)
     tagged = dict(zip(layers, [header.nodata for header in headers], strict=False))
     untagged = {
         band: _untagged(layer, name)
@@ -260,21 +261,28 @@ def _header(layer: Layer, name: str) -> _Header:
     """
     if content(layer.path, name, 4) not in _TIFF:
         raise GlacierError(f"{name}: {layer.file} is no TIFF; replace the file")
-    with _by_name({layer.path: layer.file, Path(layer.path).name: layer.file}):
-        with open_raster(layer.path, name) as dataset:
+    names = {layer.path: layer.file, Path(layer.path).name: layer.file}
+    try:
+        with _by_name(names), open_raster(layer.path, name) as dataset:
             grid_of(dataset, name)
-            if dataset.count != 1 or dataset.dtypes[0] not in _DN:
-                raise GlacierError(
-                    f"{name}: {layer.file} has {dataset.count} bands of {dataset.dtypes[0]}, not one of "
-                    f"{', '.join(_DN)}; replace the file"
-                )
-            rows, columns = dataset.block_shapes[0]
-            if rows * columns > LARGEST_BLOCK:
-                raise GlacierError(
-                    f"{name}: {layer.file} is packed in blocks of {rows} x {columns} pixels, more than a "
-                    "Landsat scene has; write it in tiles"
-                )
+            _check_kind(dataset, layer, name)
             return _Header({str(key): str(value) for key, value in dataset.tags().items()}, dataset.nodata)
+    except UnicodeError as error:  # rasterio lets it through where a name in the header is damaged
+        raise GlacierError(f"{name}: {layer.file} cannot be read ({error}); replace the file") from error
+
+
+def _check_kind(dataset: Any, layer: Layer, name: str) -> None:
+    if dataset.count != 1 or dataset.dtypes[0] not in _DN:
+        raise GlacierError(
+            f"{name}: {layer.file} has {dataset.count} bands of {dataset.dtypes[0]}, not one of "
+            f"{', '.join(_DN)}; replace the file"
+        )
+    rows, columns = dataset.block_shapes[0]
+    if rows * columns > LARGEST_BLOCK:
+        raise GlacierError(
+            f"{name}: {layer.file} is packed in blocks of {rows} x {columns} pixels, more than a Landsat "
+            "scene has; write it in tiles"
+        )
 
 
 def _untagged(layer: Layer, name: str) -> Layer:
@@ -323,4 +331,4 @@ def _by_name(files: dict[str, str]) -> Iterator[None]:
         text = str(error)
         for place in sorted(files, key=len, reverse=True):
             text = text.replace(place, files[place])
-        raise GlacierError(text) from error
+        raise GlacierError(one_line(text, 1000)) from error

@@ -159,6 +159,23 @@ def test_a_file_without_a_georeference_is_named(tmp_path):
         assert f"{RED} has no coordinate reference system" in line
 
 
+@pytest.mark.parametrize("letter", [b"\xd7", b"\x1e", b"\n"])
+def test_a_damaged_name_of_the_coordinate_system_is_told_in_one_line(tmp_path, letter):
+    # The name counts only without the key of the EPSG code, 3072: it becomes 3071, which means nothing.
+    folder = made_bundle(tmp_path / "bundle")
+    whole, key, other = (
+        (folder / RED).read_bytes(),
+        struct.pack("<4H", 3072, 0, 1, 32606),
+        struct.pack("<H", 3071),
+    )
+    assert b"WGS 84 / UTM" in whole and key in whole
+    whole = whole.replace(b"WGS 84 / UTM", b"WGS 84 " + letter + b" UTM").replace(key, other + key[2:])
+    (folder / RED).write_bytes(whole)
+    for line in refusals(folder):
+        assert RED in line
+        assert line.isprintable()
+
+
 def lying_tiff(width, height, block):
     """A TIFF of 8 + 14 tags that declares a size; its one strip or tile is a few bytes of deflate."""
     tags = [(256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 8), (262, 3, 1), (277, 3, 1)]
