@@ -233,12 +233,12 @@ def import_scene(source: str | None, output: str, drop: tuple[str, ...] | None, 
 @cli.command()
 @_data
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def inspect(data: str | None, as_json: bool) -> None:
+@click.option("--pictures", type=WORD, default="", help="Folder for a picture of each scene  [default: none]")
+def inspect(data: str | None, as_json: bool, pictures: str | None) -> None:
     """Tell what is wrong with scenes before they are used: grids, days, saturation, season, outlines."""
-    from glacier_ml.scenes.catalog import open_catalog
-    from glacier_ml.scenes.inspection.report import inspect_catalog
+    from glacier_ml.products.inspection import inspect_data
 
-    reports = inspect_catalog(open_catalog(data))
+    reports = inspect_data(data, pictures)
     if as_json:
         print(f"[{', '.join(report.to_json() for report in reports)}]")
     else:

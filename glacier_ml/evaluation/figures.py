@@ -86,7 +86,7 @@ def learning_curve(history: Mapping[str, Sequence[float]], title: str = "Learnin
     metrics = list(dict.fromkeys(metric for _, metric in keys))
     across = min(max(len(metrics), 1), PANELS_ACROSS)
     down = max(-(-len(metrics) // PANELS_ACROSS), 1)
-    figure = _figure(4.5 * across, 3.6 * down)
+    figure = new_figure(4.5 * across, 3.6 * down)
     for position, metric in enumerate(metrics, start=1):
         axes = figure.add_subplot(down, across, position)
         for part, label, colour in (("train", "training", "#0072B2"), ("val", "validation", "#D55E00")):
@@ -114,7 +114,7 @@ def _mark_best(axes: Axes, metric: str, values: Sequence[float]) -> None:
 
 def confusion_matrix(counts: Confusion, title: str = "Confusion matrix") -> Figure:
     """Draw the two by two table of pixels, coloured by the share of each true class."""
-    figure = _figure(4.8, 4.2)
+    figure = new_figure(4.8, 4.2)
     axes = figure.add_subplot()
     table = np.array(
         [[counts.true_positive, counts.false_negative], [counts.false_positive, counts.true_negative]]
@@ -159,7 +159,7 @@ def validation_panel(
     mapped = probability >= threshold
     scored = confusion(mask, mapped, counted)
     truth = np.where(mask[..., None], OUTCOMES["glacier, mapped"], OUTCOMES["not glacier, left out"])
-    figure = _figure(*_panel_size(scene.shape, 4))
+    figure = new_figure(*panel_size(scene.shape, 4))
     images = {
         "false colour (SWIR1, NIR, red)": _faded(false_colour(scene), shown),
         f"truth: glacier {_percent(mask, counted)}": _faded(truth, shown & scene.valid),
@@ -171,9 +171,9 @@ def validation_panel(
         if image is probability:
             _show_probability(figure, axes, np.where(counted, probability, np.nan))
         else:
-            _show(axes, image)
+            show_panel(axes, image)
         axes.set_title(name, fontsize=9)
-        _add_scale_bar(axes, scene)
+        add_scale_bar(axes, scene)
     _add_outcomes(figure)
     figure.suptitle(f"{title or scene.name}, {np.count_nonzero(counted):,} validation pixels")
     return figure
@@ -185,19 +185,19 @@ def comparison_maps(maps: SceneMaps) -> Figure:
     panels = len(masks) + 1
     rows = -(-panels // PANELS_ACROSS)
     columns = -(-panels // rows)
-    width, height = _panel_size(scene.shape, columns)
-    figure = _figure(width, height * rows)
+    width, height = panel_size(scene.shape, columns)
+    figure = new_figure(width, height * rows)
     axes = figure.add_subplot(rows, columns, 1)
-    _show(axes, false_colour(scene))
-    _add_outline(axes, maps.truth, scene.valid)
+    show_panel(axes, false_colour(scene))
+    add_outline(axes, maps.truth, scene.valid)
     axes.set_title(f"false colour, true outline ({_percent(maps.truth, maps.valid)} glacier)", fontsize=9)
-    _add_scale_bar(axes, scene)
+    add_scale_bar(axes, scene)
     for position, (name, mask) in enumerate(masks.items(), start=2):
         scored = confusion(maps.truth, mask, maps.valid)
         axes = figure.add_subplot(rows, columns, position)
-        _show(axes, outcome_image(maps.truth, mask, maps.valid))
+        show_panel(axes, outcome_image(maps.truth, mask, maps.valid))
         axes.set_title(f"{name}\nIoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}", fontsize=9)
-        _add_scale_bar(axes, scene)
+        add_scale_bar(axes, scene)
     _add_outcomes(figure)
     figure.suptitle(f"{scene.name}, {np.count_nonzero(maps.valid):,} valid pixels")
     return figure
@@ -206,22 +206,22 @@ def comparison_maps(maps: SceneMaps) -> Figure:
 def preview(scene: Scene, probability: Image, threshold: float) -> Figure:
     """Draw false colour with the mapped outline beside the probability."""
     mapped = (probability >= threshold) & scene.valid
-    figure = _figure(*_panel_size(scene.shape, 2))
+    figure = new_figure(*panel_size(scene.shape, 2))
     axes = figure.add_subplot(1, 2, 1)
-    _show(axes, false_colour(scene))
-    _add_outline(axes, mapped, scene.valid)
+    show_panel(axes, false_colour(scene))
+    add_outline(axes, mapped, scene.valid)
     axes.set_title(f"mapped outline: {_percent(mapped, scene.valid)} glacier", fontsize=9)
-    _add_scale_bar(axes, scene)
+    add_scale_bar(axes, scene)
     axes = figure.add_subplot(1, 2, 2)
     _show_probability(figure, axes, np.where(scene.valid, probability, np.nan))
     axes.set_title(f"probability, threshold {threshold:.2f}", fontsize=9)
-    _add_scale_bar(axes, scene)
+    add_scale_bar(axes, scene)
     date = scene.provenance.get("date")
     figure.suptitle(f"{scene.name}, {date}" if date else scene.name)
     return figure
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Return a figure without a window behind it, saved by the Agg renderer."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -231,7 +231,7 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _panel_size(shape: tuple[int, int], panels: int) -> tuple[float, float]:
+def panel_size(shape: tuple[int, int], panels: int) -> tuple[float, float]:
     """Width and height in inches of a row of panels that keep the scene's proportions."""
     height = float(np.clip(4.2 * shape[0] / shape[1], 2.2, 7.0))
     return panels * height * float(np.clip(shape[1] / shape[0], 0.5, 2.0)) + 0.8, height + 1.1
@@ -241,7 +241,7 @@ def _step(shape: tuple[int, ...]) -> int:
     return max(1, -(-max(shape[:2]) // _LONGEST_SIDE))
 
 
-def _show(axes: Axes, image: NDArray[Any], **options: Any) -> Any:
+def show_panel(axes: Axes, image: NDArray[Any], **options: Any) -> Any:
     """Draw a thinned image in pixel coordinates of the whole one."""
     step, (rows, columns) = _step(image.shape), image.shape[:2]
     axes.set_axis_off()
@@ -252,7 +252,9 @@ def _show(axes: Axes, image: NDArray[Any], **options: Any) -> Any:
 def _show_probability(figure: Figure, axes: Axes, probability: NDArray[np.floating]) -> None:
     from matplotlib import colormaps
 
-    drawn = _show(axes, probability, cmap=colormaps["viridis"].with_extremes(bad=NO_DATA), vmin=0, vmax=1)
+    drawn = show_panel(
+        axes, probability, cmap=colormaps["viridis"].with_extremes(bad=NO_DATA), vmin=0, vmax=1
+    )
     figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.02)
 
 
@@ -260,7 +262,7 @@ def _faded(image: NDArray[np.floating], shown: Mask) -> NDArray[np.floating]:
     return np.where(shown[..., None], image, 0.75 * np.array(NO_DATA) + 0.25 * image)
 
 
-def _add_outline(axes: Axes, mask: Mask, valid: Mask) -> None:
+def add_outline(axes: Axes, mask: Mask, valid: Mask) -> None:
     """Draw the border of glacier and other ground, not that of glacier and no data."""
     step = _step(mask.shape)
     thin = np.where(valid, mask, np.nan)[::step, ::step]
@@ -277,7 +279,7 @@ def _add_outcomes(figure: Figure) -> None:
     figure.legend(handles=keys, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
 
 
-def _add_scale_bar(axes: Axes, scene: Scene) -> None:
+def add_scale_bar(axes: Axes, scene: Scene) -> None:
     """Bar of a round number of km, about a quarter of the scene's width, in its lower left corner."""
     rows, columns = scene.shape
     pixel_km = _pixel_width_km(scene)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from glacier_ml.scenes.inspection.lattice import Lattice, dn_of, find_lattice, settle_irradiance
 from glacier_ml.scenes.inspection.registration import Shift, band_shifts
 from glacier_ml.scenes.inspection.sample import Sample
-from glacier_ml.scenes.scene import CEILING_SHARE
+from glacier_ml.scenes.scene import CEILING_SHARE, Scene
 
 QUANTILES = (0.0, 0.01, 0.5, 0.99, 1.0)
 PLAUSIBLE = (-0.1, 1.6)
@@ -111,16 +111,19 @@ def _shift(shift: Shift | None) -> dict[str, float | None]:
     }
 
 
-def bright(sample: Sample) -> tuple[NDArray[np.bool_], ...] | None:
-    """Pixels that the NDSI rule takes for snow or ice, in each window; None without green, nir and swir1."""
-    if not {"green", "nir", "swir1"} <= set(sample.bands):
+def ndsi_bright(scene: Scene) -> NDArray[np.bool_] | None:
+    """Valid pixels that the NDSI rule takes for snow or ice, (rows, columns); None where a band lacks."""
+    if not {"green", "nir", "swir1"} <= set(scene.bands):
         return None
-    found = []
-    for scene in sample.scenes:
-        green, swir1 = (np.maximum(scene.bands[band], _DARK) for band in ("green", "swir1"))
-        index = (green - swir1) / (green + swir1)
-        found.append(scene.valid & (index > NDSI) & (scene.bands["nir"] > NIR))
-    return tuple(found)
+    green, swir1 = (np.maximum(scene.bands[band], _DARK) for band in ("green", "swir1"))
+    index = (green - swir1) / (green + swir1)
+    return scene.valid & (index > NDSI) & (scene.bands["nir"] > NIR)
+
+
+def bright(sample: Sample) -> tuple[NDArray[np.bool_], ...] | None:
+    """`ndsi_bright` in each window."""
+    found = [ndsi_bright(scene) for scene in sample.scenes]
+    return None if any(one is None for one in found) else tuple(one for one in found if one is not None)
 
 
 def identical_bands(sample: Sample) -> list[list[str]]:
