@@ -170,9 +170,11 @@ def _names(places: list[str | Path], output: Path, options: ImportOptions) -> di
     first: dict[str, str | Path] = {}
     for place in places:
         with open_source(place, None, options.sensor, options.method) as opened:
-            name, scene_id = opened.name, opened.provenance.get("scene_id") or opened.name
+            name, known = opened.name, opened.provenance
         if not _NAME.fullmatch(name):
             raise GlacierError(f"{place}: {name!r} cannot name a folder; rename the file")
+        # Level 1 and Level 2 of one scene share its id and are two products.
+        scene_id = f"{known.get('scene_id') or name}{' (Level 2)' if known.get('level') == 2 else ''}"
         for key in {name, scene_id}:
             if key in first:
                 raise GlacierError(f"{place}: is scene {key}, and so is {first[key]}; keep one of them")

@@ -63,7 +63,7 @@ def open_raster(path: str | Path, where: str) -> Iterator[Any]:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with _opened(text) as dataset:
                 yield dataset
-    except RasterioError as error:
+    except (RasterioError, UnicodeDecodeError) as error:  # the latter: a damaged name inside the file
         reason, mend = " ".join(str(error.__cause__ or error).split()), "replace the file"
         if is_address(text):  # what stands behind the '?' may be a key
             reason, mend = re.sub(r"\?[^\s'\"]*", "", reason), "it must be a GeoTIFF sent by byte ranges"

@@ -159,6 +159,14 @@ def test_the_same_scene_twice_is_refused_before_anything_is_written(tmp_path):
     assert not (tmp_path / "scenes").exists()
 
 
+def test_both_levels_of_a_scene_are_two_products(tmp_path):
+    shelf = tmp_path / "shelf"
+    for collection in ("C2", "C2L2"):
+        made_bundle(shelf / collection, collection=collection)
+    found = bring(shelf, tmp_path / "scenes")
+    assert [one.provenance["quantity"] for one in found] == ["toa_reflectance", "surface_reflectance"]
+
+
 def test_what_is_there_already_stays_unless_told_otherwise(tmp_path, bundle):
     (imported,) = bring(bundle, tmp_path / "scenes")
     before = {file: file.stat().st_mtime_ns for file in imported.folder.iterdir()}

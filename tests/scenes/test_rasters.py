@@ -89,3 +89,15 @@ def test_rasterio_still_warns_where_nobody_asked_for_a_grid(tmp_path):
         rasterio.open(tmp_path / "placeless.tif", "w", **profile).close()
     with open_raster(tmp_path / "placeless.tif", "tiny") as dataset:
         assert dataset.count == 1
+
+
+def test_a_damaged_name_inside_a_file_is_told_in_one_line(tmp_path, tiny_grid):
+    path = write_raster(tmp_path / "blue.tif", np.zeros((24, 32), np.float32), tiny_grid())
+    content = path.read_bytes()
+    assert b"WGS 84" in content
+    path.write_bytes(content.replace(b"WGS 84", b"W\xff\xfe 84"))
+    try:
+        with open_raster(path, "scene") as dataset:
+            grid_of(dataset, "scene")
+    except GlacierError as error:
+        assert str(error).startswith("scene: ") and str(error).isprintable()
