@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.vectors.layers import told_in_one_line
+from glacier_ml.scenes.vectors.vector_layer import told_in_one_line
 
 LAYER = "outlines"
 

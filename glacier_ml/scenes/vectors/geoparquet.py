@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.vectors.layers import VectorLayer, told_in_one_line
+from glacier_ml.scenes.vectors.vector_layer import VectorLayer, told_in_one_line
 from glacier_ml.scenes.vectors.windows import Box
 
 _BATCH = 16_384

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.scene import Grid
 from glacier_ml.scenes.vectors.inventories import COLUMNS, GLIMS, inventory_of, outline_keys
-from glacier_ml.scenes.vectors.layers import VectorLayer, polygon_layer, told_in_one_line
+from glacier_ml.scenes.vectors.layers import polygon_layer
 from glacier_ml.scenes.vectors.mending import Mending, find_duplicates, has_finite_points, mend
+from glacier_ml.scenes.vectors.vector_layer import VectorLayer, told_in_one_line
 from glacier_ml.scenes.vectors.windows import Box, read_crs, reason_for_nothing, window_boxes
 
 LONGEST_EDGE_M = 5000.0

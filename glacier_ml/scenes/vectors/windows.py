@@ -9,7 +9,7 @@ import numpy as np
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.scene import Grid
-from glacier_ml.scenes.vectors.layers import VectorLayer, told_in_one_line
+from glacier_ml.scenes.vectors.vector_layer import VectorLayer, told_in_one_line
 
 Box = tuple[float, float, float, float]
 """Smallest x and y, largest x and y."""
