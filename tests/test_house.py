@@ -3,8 +3,10 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,3 +65,10 @@ def test_every_mlflow_start_loads_only_the_small_stand_in():
     # mlflow imports the entry point whenever it starts, also for other projects.
     loaded = modules_after("import glacier_ml.conda_standin")
     assert loaded.isdisjoint((*SLOW_IMPORTS, "numpy", "rasterio"))
+
+
+def test_no_import_runs_in_a_circle():
+    # Also those inside functions, which Python itself would let pass.
+    graph = grimp.build_graph("glacier_ml", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    TopologicalSorter(imports).prepare()  # a circle raises CycleError, which names it
