@@ -16,7 +16,7 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.addresses import is_address
 from glacier_ml.scenes.entries import read_entries
 from glacier_ml.scenes.outlines import find_outlines, read_outlines
-from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
+from glacier_ml.scenes.rasters import grid_difference, grid_of, lies_on_earth, open_raster
 from glacier_ml.scenes.reading import holds_scene, open_scene, scene_grid, scene_name
 from glacier_ml.scenes.scene import Grid, Scene
 from glacier_ml.scenes.vectors.inventories import OutlineDates
@@ -264,20 +264,27 @@ def _bare_entries(scenes: list[Path]) -> tuple[CatalogEntry, ...]:
         if name in entries:
             raise GlacierError(f"data: {entries[name].path} and {path} are both called {name}; rename one")
         footprint = _footprint(path, name)
-        near = (
-            place for place, others in footprints.items() if any(_overlap(footprint, one) for one in others)
-        )
-        place = next(near, name)
-        footprints.setdefault(place, []).append(footprint)
+        place = name
+        if footprint:
+            near = (
+                one for one, others in footprints.items() if any(_overlap(footprint, it) for it in others)
+            )
+            place = next(near, name)
+            footprints.setdefault(place, []).append(footprint)
         outlines = find_outlines(path)
         role = "train" if outlines else "unseen"
         entries[name] = CatalogEntry(name, path, place, place, role, outlines=outlines)
     return tuple(entries.values())
 
 
-def _footprint(path: Path, name: str) -> tuple[float, ...]:
-    """West, south, east, north, in degrees."""
-    grid = scene_grid(path, name)
+def _footprint(path: Path, name: str) -> tuple[float, ...] | None:
+    """West, south, east, north, in degrees; None where that cannot be told: opening the scene says why."""
+    try:
+        grid = scene_grid(path, name)
+    except GlacierError:
+        return None
+    if not lies_on_earth(grid.crs):
+        return None
     corners = array_bounds(*grid.shape, grid.transform)
     return tuple(transform_bounds(grid.crs, "EPSG:4326", *corners))
 

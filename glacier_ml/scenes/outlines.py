@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rasterio.warp import reproject
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.rasters import grid_of, open_raster
+from glacier_ml.scenes.rasters import grid_of, lies_on_earth, open_raster
 from glacier_ml.scenes.scene import Grid
 from glacier_ml.scenes.vectors.inventories import Drawn, OutlineDates, outline_days, rows_for_date
 from glacier_ml.scenes.vectors.layers import VECTORS
@@ -274,6 +275,7 @@ def _labels_of_raster(path: Path, grid: Grid, where: str) -> Labels:
             )
         source_grid = grid_of(dataset, where)
         values = dataset.read(1, masked=True)
+    _check_related(source_grid.crs, grid.crs, where)
     glacier = np.isfinite(values.data) & (values.data != 0) & ~np.ma.getmaskarray(values)
     # 0 = beyond the raster, 1 = not glacier, 2 = glacier: one pass samples both outline and extent.
     sampled = np.zeros(grid.shape, np.uint8)
@@ -291,6 +293,13 @@ def _labels_of_raster(path: Path, grid: Grid, where: str) -> Labels:
     if not sampled.any():
         raise GlacierError(f"{where}: does not overlap the scene; give outlines of its place")
     return Labels(sampled == 2, sampled > 0)
+
+
+def _check_related(crs: CRS, wanted: CRS, where: str) -> None:
+    if crs != wanted and not (lies_on_earth(crs) and lies_on_earth(wanted)):
+        raise GlacierError(
+            f"{where}: its coordinates cannot be related to the scene's; check the CRS of both"
+        )
 
 
 def _burn(polygons: Any, grid: Grid) -> NDArray[np.bool_]:

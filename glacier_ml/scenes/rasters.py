@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from glacier_ml.errors import GlacierError
@@ -68,6 +69,17 @@ def open_raster(path: str | Path, where: str) -> Iterator[Any]:
         if is_address(text):  # what stands behind the '?' may be a key
             reason, mend = re.sub(r"\?[^\s'\"]*", "", reason), "it must be a GeoTIFF sent by byte ranges"
         raise GlacierError(f"{where}: {shown(text)} cannot be read ({reason}); {mend}") from error
+
+
+def lies_on_earth(crs: CRS) -> bool:
+    """Whether a CRS says where on Earth its coordinates lie; that of a building site does not.
+
+    Examples
+    --------
+    >>> lies_on_earth(CRS.from_epsg(32606)), lies_on_earth(CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1]]'))
+    (True, False)
+    """
+    return bool(crs.is_geographic or crs.is_projected)
 
 
 def _is_file(text: str) -> bool:

@@ -17,7 +17,7 @@ from glacier_ml.scenes.exports import TAGS, bands_of_export, grid_of_export, hol
 from glacier_ml.scenes.landsat.bundles import is_bundle, open_bundle
 from glacier_ml.scenes.landsat.quality import encode_quality
 from glacier_ml.scenes.outlines import names_outlines
-from glacier_ml.scenes.rasters import write_raster
+from glacier_ml.scenes.rasters import lies_on_earth, write_raster
 from glacier_ml.scenes.scene import Grid, Scene
 from glacier_ml.scenes.sources import Source
 from glacier_ml.scenes.stac import is_item, open_item
@@ -127,6 +127,8 @@ def window_of(source: Source, bounds: Bounds | None) -> Window:
             "in degrees; correct them"
         )
     grid = source.grid
+    if not lies_on_earth(grid.crs):
+        raise GlacierError(f"{source.name}: its CRS does not say where on Earth it lies; leave bounds out")
     try:
         left, bottom, right, top = transform_bounds("EPSG:4326", grid.crs, *bounds, densify_pts=21)
         rows, columns = rowcol(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import yaml
+from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes import synthetic
@@ -84,6 +85,22 @@ def test_in_a_bare_folder_scenes_that_overlap_share_a_place(tiny_scene_folder, t
     assert {entry.name: entry.place for entry in open_catalog(tmp_path).entries} == {
         "2007": "2007", "2009": "2007", "next": "2007", "far": "far"
     }  # fmt: skip
+
+
+def test_in_a_bare_folder_a_scene_that_cannot_be_placed_is_told_when_it_is_opened(
+    tiny_scene_folder, tiny_grid, tmp_path
+):
+    tiny_scene_folder("good")
+    (tiny_scene_folder("torn", north=6_780_300.0) / "blue.tif").write_bytes(b"II*\0 no more")
+    site = replace(tiny_grid(), crs=CRS.from_wkt('LOCAL_CS["site grid",UNIT["metre",1]]'))
+    for band in ("blue", "green", "red", "nir", "swir1"):
+        write_raster(tmp_path / "site" / f"{band}.tif", np.full(site.shape, 0.2, np.float32), site)
+    good, placeless, torn = open_catalog(tmp_path).entries
+    assert [one.place for one in (good, placeless, torn)] == ["good", "site", "torn"]
+    assert good.load().mask.any()
+    assert placeless.open().shape == site.shape
+    with pytest.raises(GlacierError, match=r"torn: .*blue\.tif cannot be read"):
+        torn.open()
 
 
 def test_without_data_the_made_scenes_serve(monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """Outlines of every form on a scene's grid, by hand-counted pixels."""
 
 import doctest
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
@@ -212,6 +213,17 @@ def test_a_raster_without_a_glacier_is_allowed_and_one_of_another_place_is_not(t
     assert not read_mask(path, grid).any()
     with pytest.raises(GlacierError, match=r"tiny: none\.tif: does not overlap the scene"):
         read_mask(path, far, "tiny")
+
+
+@pytest.mark.parametrize("scene_too", [True, False])
+def test_a_raster_on_a_site_grid_fits_a_scene_on_the_same_alone(tmp_path, tiny_grid, scene_too):
+    site = replace(tiny_grid(), crs=CRS.from_wkt('LOCAL_CS["site grid",UNIT["metre",1]]'))
+    path = write_raster(tmp_path / "glims.tif", expected(site, 0, 0, 5, 8).astype(np.uint8), site)
+    if scene_too:
+        assert read_mask(path, site).sum() == 40
+        return
+    with pytest.raises(GlacierError, match=r"glims\.tif: its coordinates cannot be related to the scene's"):
+        read_mask(path, tiny_grid())
 
 
 def test_a_raster_of_several_bands_is_refused(tmp_path, tiny_grid):

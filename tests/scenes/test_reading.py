@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.rasters import write_raster
@@ -266,3 +268,10 @@ def test_the_landsat_scenes_are_read_quickly(real_scenes):
     # A few SWIR values are negative and stay so; nothing is near DN.
     assert -0.1 < np.nanmin(scene.bands["swir1"]) < 0
     assert np.nanmax(scene.bands["nir"]) < 2
+
+
+def test_bounds_of_a_scene_on_a_site_grid_are_refused(tmp_path, tiny_grid):
+    site = replace(tiny_grid(), crs=CRS.from_wkt('LOCAL_CS["site grid",UNIT["metre",1]]'))
+    write_raster(tmp_path / "site" / "nir.tif", np.full(site.shape, 0.2, np.float32), site)
+    with pytest.raises(GlacierError, match="site: its CRS does not say where on Earth it lies; leave"):
+        open_scene(tmp_path / "site", bounds=(-148.0, 60.0, -146.0, 62.0))

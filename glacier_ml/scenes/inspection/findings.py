@@ -58,6 +58,17 @@ def listed(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def crs_name(text: str) -> str:
+    """An authority's code as it is, of WKT the name.
+
+    Examples
+    --------
+    >>> crs_name("EPSG:32606"), crs_name('LOCAL_CS["site grid",UNIT["metre",1]]')
+    ('EPSG:32606', 'site grid')
+    """
+    return text.split('"')[1] if text.count('"') > 1 else text
+
+
 def judge_bands(facts: Facts) -> Iterator[Finding]:
     """Findings on the scene's place and its bands' values."""
     for rule in (_place, _fill, _wrong_bands, _saturation, _shifts, _beyond, _negative, _coverage):
@@ -69,8 +80,8 @@ def _place(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "place-unknown",
             "fault",
-            f"where on the globe the scene lies cannot be told from its CRS ({facts['crs']}), and so neither "
-            "its season nor its outlines; export it in a CRS such as UTM",
+            f"where on the globe the scene lies cannot be told from its CRS ({crs_name(facts['crs'])}) and "
+            "coordinates, and so neither its season nor its outlines; export it in a CRS such as UTM",
             {},
         )
 

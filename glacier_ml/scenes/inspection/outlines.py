@@ -20,6 +20,7 @@ from glacier_ml.scenes.inspection.findings import (
     MASK_SHIFT,
     Facts,
     Finding,
+    crs_name,
 )
 from glacier_ml.scenes.inspection.places import in_system
 from glacier_ml.scenes.inspection.registration import Shift, mask_shift
@@ -195,8 +196,8 @@ def _judge_grid(facts: Facts, outlines: Facts) -> Iterator[Finding]:
     yield Finding(
         "grid-mismatch",
         "fault",
-        f"{outlines['file']} is on another grid ({outlines['crs']}, {_size(outlines['shape'])}) than the "
-        f"bands ({facts['crs']}, {_size([facts['rows'], facts['columns']])}): {effect}; "
+        f"{outlines['file']} is on another grid ({crs_name(outlines['crs'])}, {_size(outlines['shape'])}) "
+        f"than the bands ({crs_name(facts['crs'])}, {_size([facts['rows'], facts['columns']])}): {effect}; "
         "it is reprojected when read here",
         {"worst_px": worst, "median_px": outlines["index_error_median_px"]} if worst is not None else {},
     )

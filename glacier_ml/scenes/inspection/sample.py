@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -99,7 +98,8 @@ class Sample:
         rows, columns = self.grid.shape
         easting, northing = self.grid.transform @ (columns / 2, rows / 2)
         longitude, latitude = in_system(self.grid.crs, DEGREES, [easting], [northing])[:, 0].tolist()
-        return (latitude, longitude) if math.isfinite(latitude) and math.isfinite(longitude) else None
+        # NaN is no smaller than anything; some rasters count their longitudes from 0 to 360.
+        return (latitude, longitude) if abs(latitude) <= 90 and abs(longitude) <= 360 else None
 
 
 def read_sample(entry: CatalogEntry) -> Sample:

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 
 from glacier_ml.scenes.inspection.days import candidate_spans
-from glacier_ml.scenes.inspection.findings import Facts, Finding, listed
+from glacier_ml.scenes.inspection.findings import Facts, Finding, crs_name, listed
 
 WIDTH = 100
 _COLUMNS = (
@@ -30,7 +30,8 @@ def report_text(name: str, facts: Facts, findings: tuple[Finding, ...]) -> str:
 def _head(facts: Facts) -> Iterator[str]:
     unit = {"metre": "m"}.get(facts["pixel_unit"], facts["pixel_unit"])
     size = f"{facts['rows']} x {facts['columns']} pixels of {facts['pixel_size'][0]:g} {unit}"
-    yield f"{size}, {facts['crs']}, {_place(facts['latitude'], facts['longitude'])} ({facts['place']})"
+    place = f"{_place(facts['latitude'], facts['longitude'])} ({facts['place']})"
+    yield f"{size}, {crs_name(facts['crs'])}, {place}"
     if facts["pixels_read"] < facts["pixels"]:
         share = 100 * facts["pixels_read"] / facts["pixels"]
         yield f"looked at: strips with {share:.0f} % of the pixels"

@@ -146,7 +146,17 @@ def test_a_scene_on_a_grid_that_lies_nowhere_is_told(tmp_path, tiny_grid):
     report = inspect_scene(CatalogEntry("nowhere", tmp_path / "nowhere", "p", "r", "unseen", "2007-09-17"))
     assert {one.code for one in report.faults} == {"place-unknown", "identical-bands"}
     assert report.facts["latitude"] is None
-    assert "place unknown" in report.to_text()
+    text = report.to_text()
+    assert ", site grid, place unknown (p)" in text
+    assert "its CRS (site grid) and" in report.faults[0].message
+
+
+def test_degrees_beyond_the_globe_are_no_place(tmp_path, tiny_grid):
+    beyond = replace(tiny_grid(), crs=CRS.from_epsg(4326))  # easting 480000, northing 6780000
+    values = np.random.default_rng(0).uniform(0.1, 0.3, SHAPE).astype(np.float32)
+    write_raster(tmp_path / "beyond" / "nir.tif", values, beyond)
+    report = inspect_scene(CatalogEntry("beyond", tmp_path / "beyond", "p", "r", "unseen", "2007-09-17"))
+    assert {one.code for one in report.faults} == {"place-unknown"}
 
 
 @pytest.mark.parametrize("shape", [(100, 100), (3000, 40), (9000, 8000), (300, 80_000), (20_000, 20_000)])
