@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.scenes.inspection.gains import BANDS, FACTOR_ERROR, IRRADIANCE, Gain, gains_of
-from glacier_ml.scenes.inspection.steps import ROUNDING_ULPS, Fit, common_step
+from glacier_ml.scenes.inspection.steps import LARGEST_VALUE, ROUNDING_ULPS, Fit, common_step
 from glacier_ml.scenes.scene import CEILING_SHARE
 
 OLI_STEP, OLI_ORIGIN = 2e-5, -0.1
@@ -129,7 +129,7 @@ def dn_of(values: NDArray[np.float32], lattice: Lattice) -> NDArray[np.int32]:
     ndarray
         int32, shaped as `values`; -1 where a value lies off the lattice or is not finite.
     """
-    finite = np.isfinite(values)
+    finite = np.abs(values) <= LARGEST_VALUE  # false of NaN; beyond, no lattice was looked for
     numbers = np.where(finite, values, np.float32(0)).astype(np.float64)
     slack = np.maximum(ROUNDING_ULPS * np.spacing(np.abs(numbers).astype(np.float32)), 1e-3 * lattice.step)
     steps = (numbers - lattice.origin) / lattice.step

@@ -4,7 +4,7 @@ import doctest
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -325,6 +325,7 @@ def test_many_dn_always_tell_the_sun(band, factor, low, number, digits):
 
 
 @settings(max_examples=500, deadline=None)
+@example([2.0, 1.5, float(np.finfo(np.float32).max), 0.5, 0.25], "blue", "TM")
 @given(
     st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), max_size=40),
     st.sampled_from([*BANDS, "thermal", ""]),
