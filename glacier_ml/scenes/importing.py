@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import uuid
+import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError  # what rasterio lets through where the disk is full
 from rasterio.errors import RasterioError
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
@@ -130,7 +133,7 @@ def import_scene(
 def _import_one(place: str | Path, final: Path, options: ImportOptions, progress: bool) -> Imported:
     with (
         open_source(place, final.name, options.sensor, options.method) as source,
-        _new_folder(final) as folder,
+        _new_folder(final, options.overwrite) as folder,
         rasterio.Env(GDAL_CACHEMAX=_CACHE_MB),
     ):
         window = window_of(source, options.bounds)
@@ -179,31 +182,59 @@ def _names(places: list[str | Path], output: Path, options: ImportOptions) -> di
             if key in first:
                 raise GlacierError(f"{place}: is scene {key}, and so is {first[key]}; keep one of them")
             first[key] = place
-        if (output / name).exists() and not options.overwrite:
-            raise GlacierError(
-                f"{output / name}: is there already; name another output, or overwrite it on purpose"
-            )
+        _check_place(output / name, place, options.overwrite)
         names[place] = name
     return names
 
 
+def _check_place(folder: Path, place: str | Path, overwrite: bool) -> None:
+    """Refuse to replace what is there, and to replace the source whatever the user chose."""
+    if not os.path.lexists(folder):
+        return
+    if not overwrite:
+        raise GlacierError(f"{folder}: is there already; name another output, or overwrite it on purpose")
+    source = Path(place).expanduser().resolve()
+    if folder.resolve() in (source, *source.parents):
+        raise GlacierError(f"{folder}: is the source itself and would be lost; name another output")
+
+
 @contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
+def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     """Hand out a hidden folder; at the block's good end it takes the folder's place, else it is gone."""
     partial = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
-    old = partial.with_name(partial.name + "-old")
+    made: list[Path] = []
     try:
+        made = [one for one in folder.parents if not one.exists()]
         partial.mkdir(parents=True)
         yield partial
-        if folder.exists():
-            folder.replace(old)
-        partial.replace(folder)
-    except (OSError, RasterioError) as error:
+        _take_place(partial, folder, overwrite)
+    except (OSError, RasterioError, CPLE_BaseError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise GlacierError(f"{folder}: cannot be written ({reason}); choose another output") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):  # what holds something by now stays
+            for one in made:
+                one.rmdir()
+
+
+def _take_place(partial: Path, folder: Path, overwrite: bool) -> None:
+    """Move a folder to its place; what was there is gone only then."""
+    old = partial.with_name(partial.name + "-old")
+    if os.path.lexists(folder) and not overwrite:
+        raise GlacierError(f"{folder}: has been made by another import meanwhile; keep that one")
+    try:
+        if os.path.lexists(folder):
+            folder.replace(old)
+        partial.replace(folder)
+    except BaseException:
+        if os.path.lexists(old) and not os.path.lexists(folder):
+            old.replace(folder)
+        raise
+    if old.is_dir() and not old.is_symlink():
         shutil.rmtree(old, ignore_errors=True)
+    else:  # a file, or a link to a folder elsewhere, which stays
+        old.unlink(missing_ok=True)
 
 
 def _import(
@@ -224,8 +255,9 @@ def _import(
         written = _write_strips(source, strips, grid, folder, drop, result, bar)
         if not result.valid:
             raise GlacierError(f"{source.name}: no pixel has data in every band ({', '.join(source.layers)})")
-        for name, path in written.items():
+        for name, (path, checksum) in written.items():
             _finish(path, folder / f"{name}.tif", tags | _band_tags(source, name), name)
+            _check_written(folder / f"{name}.tif", checksum)
             bar.update(name in source.layers)
 
 
@@ -237,8 +269,9 @@ def _write_strips(
     drop: tuple[str, ...],
     result: Imported,
     bar: Any,
-) -> dict[str, Path]:
-    files: dict[str, Path] = {}
+) -> dict[str, tuple[Path, int]]:
+    """Plain file and checksum of the values, by band."""
+    files: dict[str, tuple[Path, int]] = {}
     top = strips[0].row_off
     with ExitStack() as stack:
         datasets: dict[str, Any] = {}
@@ -247,10 +280,11 @@ def _write_strips(
             _count(scene, result)
             for name, values in _rasters(scene, drop).items():
                 if name not in datasets:
-                    files[name] = folder / f".{name}.tif"
-                    datasets[name] = stack.enter_context(_plain_file(files[name], grid, values.dtype))
+                    files[name] = folder / f".{name}.tif", 0
+                    datasets[name] = stack.enter_context(_plain_file(files[name][0], grid, values.dtype))
                 at = Window(0, strip.row_off - top, strip.width, strip.height)
                 datasets[name].write(values, 1, window=at)
+                files[name] = files[name][0], zlib.crc32(np.ascontiguousarray(values), files[name][1])
             bar.update()
     return files
 
@@ -295,6 +329,20 @@ def _finish(path: Path, final: Path, tags: dict[str, str], band: str) -> None:
         bigtiff="if_safer",
     )  # fmt: skip
     path.unlink()
+
+
+def _check_written(path: Path, checksum: int) -> None:
+    """Read a file back: GDAL keeps quiet where the disk is full when it closes one."""
+    found = 0
+    try:
+        with rasterio.open(path) as dataset:
+            for top in range(0, dataset.height, STRIP):
+                strip = Window(0, top, dataset.width, min(STRIP, dataset.height - top))
+                found = zlib.crc32(dataset.read(1, window=strip), found)
+    except RasterioError:
+        found = -1
+    if found != checksum:
+        raise OSError(f"{path.name} is not what was written; the disk may be full")
 
 
 def _provenance(source: Source) -> dict[str, Any]:

@@ -127,10 +127,12 @@ def _sun(
 def _elevation(
     factor: float, with_distance: bool, named: str | None, found: list[CandidateDates]
 ) -> float | None:
-    """Elevation of the sun in degrees, by the distance of the listed day, else of a candidate."""
+    """Elevation of the sun in degrees, by the distance of the listed day, else of the likeliest."""
     distance = _MEAN_DISTANCE
     if named or found:
-        distance = earth_sun_distance(_span(named)[0] if named else found[0].first)
+        best = closest_pass(found)
+        day = _span(named)[0] if named else best.moment.date() if best else found[0].first
+        distance = earth_sun_distance(day)
     sine = factor * distance**2 if with_distance else factor
     return math.degrees(math.asin(sine)) if 0 < sine <= 1 else None
 
@@ -228,7 +230,7 @@ def candidate_words(sun: Facts) -> str:
     if not sun["candidates"]:
         return "a day that cannot be told"
     if sun["closest"] is None:
-        return " or ".join(candidate_spans(sun))
+        return " or ".join(candidate_spans(sun)) + ("" if sun["year_known"] else " of an unknown year")
     passes = [day for one in sun["candidates"] for day in one["passes"] if day != sun["closest"]]
     return f"{sun['closest']}, less likely {' or '.join(passes)}" if passes else sun["closest"]
 

@@ -69,6 +69,14 @@ def crs_name(text: str) -> str:
     return text.split('"')[1] if text.count('"') > 1 else text
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _share(percent: float) -> str:
+    return "less than 0.1 %" if percent < 0.05 else f"{percent:.1f} %"
+
+
 def judge_bands(facts: Facts) -> Iterator[Finding]:
     """Findings on the scene's place and its bands' values."""
     for rule in (_place, _fill, _wrong_bands, _saturation, _shifts, _beyond, _negative, _coverage):
@@ -157,8 +165,8 @@ def _beyond(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "out-of-range",
                 "fault" if figures["beyond_percent"] >= BEYOND_FAULT else "note",
-                f"{band} holds {figures['beyond']} values that are hardly reflectance ({lowest:.3g} to "
-                f"{highest:.3g}): check its conversion from DN",
+                f"{band} holds {_counted(figures['beyond'], 'value')} hardly possible for reflectance (range "
+                f"{lowest:.3g} to {highest:.3g}): check its conversion from DN",
                 {"pixels": figures["beyond"], "percent": figures["beyond_percent"]},
             )
 
@@ -169,7 +177,9 @@ def _negative(facts: Facts) -> Iterator[Finding]:
     }
     if counts:
         shares = {band: facts["bands"][band]["negative_percent"] for band in counts}
-        words = listed([f"{band} {count} pixels ({shares[band]:.1f} %)" for band, count in counts.items()])
+        words = listed(
+            [f"{band} {_counted(count, 'pixel')} ({_share(shares[band])})" for band, count in counts.items()]
+        )
         yield Finding(
             "negative-reflectance",
             "note",
@@ -197,9 +207,11 @@ def _coverage(facts: Facts) -> Iterator[Finding]:
             {"percent": cloudy},
         )
     if facts["bright"] is None:
+        lacking = [band for band in ("green", "nir", "swir1") if band not in facts["bands"]]
         yield Finding(
             "no-ndsi",
             "note",
-            "green, nir or swir1 is missing: NDSI and the mask's place cannot be told; add the band",
+            f"without {listed(lacking)} what is NDSI-bright and how the outlines lie in the image cannot be "
+            f"told; add the band{'s' * (len(lacking) > 1)}",
             {},
         )

@@ -43,7 +43,8 @@ def _head(facts: Facts) -> Iterator[str]:
     words = {month: told for one in facts["seasons"] for month, told in one["words"].items()}
     if words:
         side = "northern" if facts["latitude"] > 0 else "southern"
-        yield f"season ({side}): {'; '.join(f'{month}: {told}' for month, told in words.items())}"
+        told = "; ".join(f"{month}: {one}" for month, one in words.items())
+        yield from _wrapped(f"season ({side}): {told}")
 
 
 def _place(latitude: float | None, longitude: float | None) -> str:
@@ -62,7 +63,10 @@ def _date(facts: Facts) -> str:
 def _sun(facts: Facts) -> str:
     if facts["sun_elevation_deg"] is None:
         return "unknown"
-    return f"{facts['sun_elevation_deg']:.1f} degrees high, by the {facts['sun_elevation_from']}"
+    source = "the metadata" if facts["sun_elevation_from"] == "metadata" else "the sun factor"
+    suns = facts["days"]["suns"]
+    whose = f" ({listed(suns[0]['bands'])})" if source == "the sun factor" and len(suns) > 1 else ""
+    return f"{facts['sun_elevation_deg']:.1f} degrees high by {source}{whose}"
 
 
 def _table(bands: dict[str, Facts]) -> Iterator[str]:
@@ -97,7 +101,23 @@ def _number(value: float | None, decimals: int) -> str:
     return f"{round(value, decimals) + 0.0:.{decimals}f}"  # no minus before 0
 
 
+def _meanings(facts: Facts) -> Iterator[str]:
+    """What the columns that are no figures of everyday mean, where they hold something."""
+    bands = facts["bands"].values()
+    if any(one["sun_factor"] is not None for one in bands):
+        yield (
+            "sun factor: sin(sun elevation) / d2, d = distance to the Sun in astronomical units; told by the "
+            "steps between a band's values"
+        )
+    elif any(one["sun_sine"] is not None for one in bands):
+        yield "sun factor: sin(sun elevation), told by the steps between a band's values"
+    if any(one["shift_rows"] is not None for one in bands):
+        yield "shift px: how far a band's edges lie beside those of the other bands"
+
+
 def _below(facts: Facts) -> Iterator[str]:
+    for meaning in _meanings(facts):
+        yield from _wrapped(meaning)
     if any(one["saturation_from"] == "largest value" for one in facts["bands"].values()):
         yield "? saturated pixels by the band's largest value, as neither DN nor a quality band tells"
     yield f"pixels with data in every band: {facts['valid_percent']:.1f} %"
@@ -134,8 +154,8 @@ def _mask_place(outlines: Facts) -> str:
     if outlines["shift_rows"] is None:
         return "how they lie in the image cannot be told"
     return (
-        f"beside the image's edges by {outlines['shift_rows']:+.1f} rows, "
-        f"{outlines['shift_columns']:+.1f} columns (uncertain by {2 * outlines['shift_spread']:.1f} px)"
+        f"{outlines['shift_rows']:+.1f} rows (+: too low), {outlines['shift_columns']:+.1f} columns (+: too "
+        f"far right) beside the image's edges (uncertain by {2 * outlines['shift_spread']:.1f} px)"
     )
 
 

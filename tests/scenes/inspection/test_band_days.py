@@ -68,6 +68,8 @@ def test_bands_of_two_suns_are_named_with_both_and_their_days():
     assert "swir1 0.4947 (2007-09-17, as listed)" in finding.message
     assert finding.message.endswith("the catalog knows (swir1 2007-09-17)")
     assert "no date is listed for blue, green, red and nir" in judged(found)["date-unknown"].message
+    # d is 1.0165 on the likeliest day, 15 July: asin(0.7273 * 1.0165^2) = asin(0.7515) = 48.7 degrees.
+    assert found["sun_elevation_deg"] == pytest.approx(48.7, abs=0.05)
 
 
 def test_a_catalog_that_does_not_know_is_told_so():
@@ -109,7 +111,9 @@ def test_the_sun_of_oli_is_told_without_the_distance():
 def test_without_a_year_the_candidates_are_days_of_any():
     found = figures(lattices(red=SEPTEMBER, nir=SEPTEMBER))
     assert found["suns"][0]["year_known"] is False
-    assert "2001" not in judged(found)["date-unknown"].message
+    message = judged(found)["date-unknown"].message
+    assert "2001" not in message
+    assert "of an unknown year; add 'date:'" in message
 
 
 def test_without_lattice_date_or_place_nothing_is_made_up():

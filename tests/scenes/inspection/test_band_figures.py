@@ -127,13 +127,20 @@ def test_a_constant_a_copied_and_a_missing_band_are_told(tiny_scene_folder):
     green = entry_of(tiny_scene_folder("first")).open().bands["green"]
     found = codes(tiny_scene_folder("copy", replace={"red": green}))
     assert found["identical-bands"].message.startswith("green and red hold the same values")
-    assert "no-ndsi" in codes(tiny_scene_folder("dropped", drop=("swir1",)))
+    found = codes(tiny_scene_folder("dropped", drop=("nir", "swir1")))
+    assert found["no-ndsi"].message.startswith("without nir and swir1 what is NDSI-bright")
 
 
 def test_values_that_are_hardly_reflectance_are_told(tiny_scene_folder):
     values = np.full(SHAPE, 0.2, np.float32)
     values[0, 0] = 1.9
-    assert codes(tiny_scene_folder("few", replace={"nir": values}))["out-of-range"].severity == "note"
+    few = codes(tiny_scene_folder("few", replace={"nir": values}))["out-of-range"]
+    assert few.severity == "note"
+    assert few.message.startswith("nir holds 1 value hardly possible for reflectance (range 0.2 to 1.9)")
+    values[0, 0] = -0.01
+    few = codes(tiny_scene_folder("negative", shape=(240, 320), replace={"nir": np.tile(values, (10, 10))}))
+    # 100 of 76800 pixels are 0.13 %.
+    assert "negative values: nir 100 pixels (0.1 %)" in few["negative-reflectance"].message
     values[:2] = 1.9 + np.arange(64).reshape(2, 32) / 1000
     assert codes(tiny_scene_folder("many", replace={"nir": values}))["out-of-range"].severity == "fault"
 

@@ -22,7 +22,7 @@ from glacier_ml.scenes.ground import (
     MELANGE,
     SNOW,
 )
-from glacier_ml.scenes.inspection import findings, places, report, sample
+from glacier_ml.scenes.inspection import findings, places, report, sample, season
 from glacier_ml.scenes.inspection.report import Report, inspect_catalog, inspect_scene
 from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.reflectance import BIAS, GAIN, SOLAR_IRRADIANCE
@@ -164,8 +164,26 @@ def test_text_fits_a_terminal_and_names_every_finding(real):
         text = one.to_text()
         assert max(map(len, text.splitlines())) <= 100
         assert all(finding.code in text for finding in one.findings)
+        assert "sun factor: sin(sun elevation) / d2, d = distance to the Sun" in text
+        assert "shift px: how far a band's edges lie" in text
+        assert "lattice" not in text
         assert all("\n" not in finding.message for finding in one.findings)
         assert text.isascii()
+
+
+@pytest.mark.real_data
+def test_text_says_whose_sun_and_place_are_meant(real):
+    text = real["columbia-2007"].to_text()
+    assert "sun 48.7 degrees high by the sun factor (blue, green, red and nir)" in text
+    assert "-0.2 rows (+: too low), -1.2 columns (+: too far right) beside the image's edges" in text
+
+
+def test_a_season_of_many_months_is_wrapped(made):
+    facts = dict(made[1].facts)
+    facts["seasons"] = [{"words": {month: "the end of the ablation season" for month in season.MONTHS}}]
+    text = Report("a", facts, ()).to_text()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "December: the end of the ablation season" in " ".join(text.split())
 
 
 def strict(text):
