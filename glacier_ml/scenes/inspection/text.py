@@ -142,6 +142,8 @@ def _outlines(outlines: Facts | None) -> str:
     told = [f"{outlines['file']} ({outlines.get('source', outlines['kind'])})"]
     if "glacier_percent" in outlines:
         told.append(f"glacier {outlines['glacier_percent']:.1f} %")
+        if outlines["debris_percent"] is not None:
+            told.append(f"{outlines['debris_percent']:.1f} % of it under debris")
         dates = outlines["dates"]
         told.append(f"of {dates[0]} to {dates[2]}" if dates else "of an unknown day")
         gap = outlines["gap_days"]

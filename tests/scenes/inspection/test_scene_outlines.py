@@ -14,6 +14,7 @@ from glacier_ml.scenes.inspection.outlines import pixel_area_km2
 from glacier_ml.scenes.inspection.report import inspect_scene
 from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.scene import Grid
+from glacier_ml.scenes.synthetic import make_scene, write_made
 
 SHAPE = (24, 32)
 RASTERS = ("grid-mismatch", "outline-coding")
@@ -150,6 +151,34 @@ def test_outlines_that_cannot_be_read_or_lie_elsewhere_are_a_fault_and_the_bands
 def test_a_training_scene_without_outlines_is_a_fault(inspected):
     assert told(inspected(None))["no-outlines"].message.startswith("role train needs outlines")
     assert "no-outlines" not in told(inspected(None, role="unseen"))
+
+
+def test_a_mask_beside_the_image_is_a_fault(tmp_path):
+    made = make_scene(1, "alaska", (320, 288))
+    write_made(made, tmp_path / "made")
+    # Rows and columns are rolled by so much: the outlines lie too low and too far left.
+    write_raster(
+        tmp_path / "moved.tif", np.roll(made.mask, (4, -3), (0, 1)).astype(np.uint8), made.scene.grid
+    )
+    keys = {"date": made.scene.provenance["date"], "outlines": tmp_path / "moved.tif"}
+    finding = told(inspect_scene(CatalogEntry("made", tmp_path / "made", "p", "r", "train", **keys)))[
+        "mask-shift"
+    ]
+    assert finding.severity == "fault"
+    assert (finding.data["rows"], finding.data["columns"]) == pytest.approx((4, -3), abs=1)
+
+
+def test_debris_is_told_by_its_share_of_the_glacier(inspected, tmp_path, tiny_grid):
+    import geopandas
+    from made_outlines import rectangle
+
+    # 12 x 16 = 192 pixels of glacier, 3 x 16 = 48 of them under debris.
+    shapes = [rectangle(tiny_grid(), 0, 0, 12, 16), rectangle(tiny_grid(), 9, 0, 12, 16)]
+    columns = {"line_type": ["glac_bound", "debris_cov"], "glac_id": ["G"] * 2, "anlys_id": [1, 1]}
+    geopandas.GeoDataFrame(columns, geometry=shapes, crs=32606).to_file(tmp_path / "glims.gpkg")
+    report = inspected(tmp_path / "glims.gpkg")
+    assert report.facts["outlines"]["debris_percent"] == 25.0
+    assert "glims.gpkg (GLIMS), glacier 25.0 %, 25.0 % of it under debris" in report.to_text()
 
 
 def test_what_is_bright_outside_is_told_by_share_and_area(tiny_scene_folder, tmp_path, tiny_grid):

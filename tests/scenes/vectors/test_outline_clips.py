@@ -127,3 +127,13 @@ def test_columns_that_a_geopackage_cannot_hold(tmp_path, tiny_grid):
     assert written["fid_"].tolist() == ["a", "b"]
     assert written["parts"].tolist()[0] in ("[1, 2]", [1, 2])
     assert written["when"][0] == pandas.Timestamp("2001-08-12T21:00Z")
+
+
+def test_a_ring_around_the_window_is_left_out(tmp_path, tiny_grid):
+    grid = tiny_grid()
+    ring = rectangle(grid, -9, -9, 60, 60).difference(rectangle(grid, -5, -5, 50, 50))
+    path = write_outlines(
+        tmp_path / "rgi.gpkg", [rectangle(grid, 0, 0, 8, 8), ring], 32606, rgi_id=["a", "b"]
+    )
+    output = clip_outlines(path, grid, tmp_path / "outlines.gpkg")
+    assert geopandas.read_file(output)["rgi_id"].tolist() == ["a"]
