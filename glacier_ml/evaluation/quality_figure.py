@@ -32,12 +32,14 @@ GROUND = {
     "glacier, not bright (debris, shadow, melt)": (0.8, 0.475, 0.655),
     "neither": (0.25, 0.25, 0.25),
 }
+WITHOUT_OUTLINES = {"bright": GROUND["bright, outside outlines"], "not bright": GROUND["neither"]}
 SENSOR = {
     "blue saturated": (0.835, 0.369, 0.0),
     "swir1 negative": (0.0, 0.447, 0.698),
     "flagged as cloud": (0.94, 0.894, 0.259),
     "flagged as cloud shadow": (0.6, 0.6, 0.0),
 }
+_COLOURS = GROUND | WITHOUT_OUTLINES | SENSOR
 
 
 def quality_panel(scene: Scene, mask: Mask | None) -> Figure:
@@ -56,20 +58,20 @@ def quality_panel(scene: Scene, mask: Mask | None) -> Figure:
         Three panels: false colour with the outlines; what is NDSI-bright inside and outside of them; what the
         sensor could not tell.
     """
-    glacier = np.zeros(scene.shape, np.bool_) if mask is None else mask
     figure = new_figure(*panel_size(scene.shape, 3))
-    ground, sensor = _ground(scene, glacier), _sensor(scene)
+    ground, sensor = _ground(scene, mask), _sensor(scene)
     images = {
         f"false colour ({', '.join(FALSE_COLOUR)}){'' if mask is None else ', outlines'}": false_colour(
             scene
         ),
-        "NDSI > 0.4 and NIR > 0.11": _coloured(scene, ground, GROUND),
-        "saturated, negative, cloud": _coloured(scene, sensor, SENSOR),
+        "NDSI > 0.4 and NIR > 0.11": _coloured(scene, ground),
+        "saturated, negative, cloud": _coloured(scene, sensor),
     }
     for position, (title, image) in enumerate(images.items(), start=1):
         axes = figure.add_subplot(1, 3, position)
         show_panel(axes, image)
-        add_outline(axes, glacier, scene.valid)
+        if mask is not None:
+            add_outline(axes, mask, scene.valid)
         add_scale_bar(axes, scene)
         axes.set_title(title, fontsize=9)
     _add_key(figure, scene, ground | sensor)
@@ -78,9 +80,11 @@ def quality_panel(scene: Scene, mask: Mask | None) -> Figure:
     return figure
 
 
-def _ground(scene: Scene, glacier: Mask) -> dict[str, Mask]:
+def _ground(scene: Scene, glacier: Mask | None) -> dict[str, Mask]:
     found = ndsi_bright(scene)
     bright = np.zeros(scene.shape, np.bool_) if found is None else found
+    if glacier is None:
+        return dict(zip(WITHOUT_OUTLINES, (bright, ~bright), strict=True))
     cases = (bright & glacier, bright & ~glacier, ~bright & glacier, ~bright & ~glacier)
     return dict(zip(GROUND, cases, strict=True))
 
@@ -96,10 +100,10 @@ def _sensor(scene: Scene) -> dict[str, Mask]:
     return dict(zip(SENSOR, cases, strict=True))
 
 
-def _coloured(scene: Scene, cases: dict[str, Mask], colours: dict[str, tuple[float, float, float]]) -> Image:
+def _coloured(scene: Scene, cases: dict[str, Mask]) -> Image:
     drawn: NDArray[np.float32] = np.full((*scene.shape, 3), 0.25, np.float32)
     for name, case in cases.items():
-        drawn[case] = colours[name]
+        drawn[case] = _COLOURS[name]
     drawn[~scene.valid] = NO_DATA
     return drawn
 
@@ -110,10 +114,10 @@ def _add_key(figure: Figure, scene: Scene, cases: dict[str, Mask]) -> None:
 
     total = max(1, int(scene.valid.sum()))
     keys = []
-    for name, colour in (GROUND | SENSOR).items():
-        share = 100 * int((cases[name] & scene.valid).sum()) / total
+    for name, case in cases.items():
+        share = 100 * int((case & scene.valid).sum()) / total
         if share:
-            keys.append(Patch(facecolor=colour, label=f"{name}: {share:.1f} %"))
+            keys.append(Patch(facecolor=_COLOURS[name], label=f"{name}: {share:.1f} %"))
     keys.append(Patch(facecolor=NO_DATA, label="no data"))
     title = "shares of the pixels with data"
     figure.legend(
