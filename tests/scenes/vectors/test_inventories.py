@@ -214,10 +214,10 @@ def test_dates_of_rgi_6_are_weighted_by_area(tmp_path, tiny_grid):
 
 def test_dates_are_those_of_the_ground_in_the_window(tmp_path, tiny_grid):
     grid = tiny_grid()
-    # A ring around the window: its bounds hold the window, its ground lies outside.
+    # A ring around the window: its bounds, by which GeoParquet is read, hold the window; its ground does not.
     ring = rectangle(grid, -9, -9, 60, 60).difference(rectangle(grid, -5, -5, 50, 50))
     path = write_outlines(
-        tmp_path / "rgi.gpkg", [rectangle(grid, 0, 0, 8, 8), ring], grid.crs.to_wkt(),
+        tmp_path / "rgi.parquet", [rectangle(grid, 0, 0, 8, 8), ring], grid.crs.to_wkt(),
         rgi_id=["a", "b"], src_date=["2001-08-12", "1950-01-01"],
     )  # fmt: skip
     dates = outline_dates(path, grid)

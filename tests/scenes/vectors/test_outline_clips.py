@@ -133,7 +133,7 @@ def test_a_ring_around_the_window_is_left_out(tmp_path, tiny_grid):
     grid = tiny_grid()
     ring = rectangle(grid, -9, -9, 60, 60).difference(rectangle(grid, -5, -5, 50, 50))
     path = write_outlines(
-        tmp_path / "rgi.gpkg", [rectangle(grid, 0, 0, 8, 8), ring], 32606, rgi_id=["a", "b"]
+        tmp_path / "rgi.parquet", [rectangle(grid, 0, 0, 8, 8), ring], 32606, rgi_id=["a", "b"]
     )
     output = clip_outlines(path, grid, tmp_path / "outlines.gpkg")
     assert geopandas.read_file(output)["rgi_id"].tolist() == ["a"]
