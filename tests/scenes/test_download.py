@@ -367,7 +367,8 @@ def test_odd_answers_are_told_in_one_line(info):
 
 
 @pytest.mark.thorough
-@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(1800)
+@settings(max_examples=10_000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(INFO)
 def test_many_odd_answers_are_told_in_one_line(info):
     check_odd_answer(info)

@@ -100,7 +100,7 @@ def test_damage(sound, suffix, number, damage):
 
 @pytest.mark.thorough
 @pytest.mark.timeout(3600)
-@settings(max_examples=10_000, **FUZZ)
+@settings(max_examples=5_000, **FUZZ)
 @given(suffix=st.sampled_from(VECTORS), number=st.integers(0, 4), damage=DAMAGE)
 def test_much_damage(sound, suffix, number, damage):
     outlines_or_one_line(*sound, suffix, number, damage)
