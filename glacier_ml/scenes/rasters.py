@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # what rasterio lets through where the disk is full
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -64,7 +65,7 @@ def open_raster(path: str | Path, where: str) -> Iterator[Any]:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with _opened(text) as dataset:
                 yield dataset
-    except (RasterioError, UnicodeDecodeError) as error:  # the latter: a damaged name inside the file
+    except (RasterioError, UnicodeError) as error:  # the latter: a damaged name inside the file, or its own
         reason, mend = " ".join(str(error.__cause__ or error).split()), "replace the file"
         if is_address(text):  # what stands behind the '?' may be a key
             reason, mend = re.sub(r"\?[^\s'\"]*", "", reason), "it must be a GeoTIFF sent by byte ranges"
@@ -180,12 +181,24 @@ def write_raster(
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write(partial, values, grid, nodata, tags or {}, band)
+            _check_written(partial, values)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-    except (OSError, RasterioError) as error:
+    except (OSError, RasterioError, CPLE_BaseError, UnicodeError) as error:
         raise GlacierError(f"{path}: cannot be written ({error}); choose another folder") from error
     return path
+
+
+def _check_written(path: Path, values: NDArray[Any]) -> None:
+    """Read a file back: GDAL keeps quiet where the disk is full when it closes one."""
+    try:
+        with rasterio.open(path) as dataset:
+            same = np.array_equal(dataset.read(1), values, equal_nan=values.dtype.kind == "f")
+    except RasterioError:
+        same = False
+    if not same:
+        raise OSError("it is not what was written; the disk may be full")
 
 
 def _write(

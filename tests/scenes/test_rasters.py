@@ -1,6 +1,8 @@
 """One band to a file and back, whole or not at all."""
 
 import doctest
+import os
+import resource
 import struct
 
 import numpy as np
@@ -46,6 +48,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, tiny_grid):
         write_raster(path, np.full((24, 32), "a"), tiny_grid())
     assert rasterio.open(path).read(1).all()
     assert [file.name for file in tmp_path.iterdir()] == ["band.tif"]
+
+
+def test_a_full_disk_is_told_however_little_is_lacking(tmp_path, tiny_grid):
+    grid = tiny_grid(shape=(300, 300))
+    values = np.random.default_rng(0).random(grid.shape, np.float32)
+    size = write_raster(tmp_path / "whole.tif", values, grid, tags={"DATE": "2007-09-17"}).stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for lacking in (1, 10, 100, 400, 1000, 10_000, size - 100):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size - lacking, hard))  # no file may grow beyond
+        try:
+            with pytest.raises(GlacierError, match=r"red\.tif: cannot be written"):
+                write_raster(tmp_path / "red.tif", values, grid, tags={"DATE": "2007-09-17"})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(tmp_path) == ["whole.tif"]
 
 
 def test_a_missing_and_a_damaged_file_are_named(tmp_path):
