@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -297,7 +299,7 @@ def everything(data: str | None, trials: int | None, seed: int) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; bad input becomes one line on stderr and exit status 2, a mended outline a warning."""
     try:
-        with _warned():
+        with _warned(), _ended_tidily():
             status = cli.main(arguments, prog_name="glacier-ml", standalone_mode=False)
     except GlacierError as error:
         _stop(str(error))
@@ -306,6 +308,26 @@ def main(arguments: list[str] | None = None) -> None:
     except click.Abort:
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _ended_tidily() -> Iterator[None]:
+    """Let a told end (kill, a closed terminal) leave the blocks that remove what is half-made."""
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    signals = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # What is ignored, as nohup does it, stays ignored.
+    taken = [one for one in signals if signal.getsignal(one) is signal.SIG_DFL]
+    for one in taken:
+        signal.signal(one, end)
+    try:
+        yield
+    finally:
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)
 
 
 @contextmanager
