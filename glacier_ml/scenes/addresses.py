@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
@@ -123,6 +124,33 @@ def _parts(href: str, location: str, where: str) -> tuple[str, str, str]:
     except ValueError as error:
         raise GlacierError(f"{where}: {shown(href)} is no address ({error}); correct the Item") from error
     return joined, split.scheme if split.netloc in ("", "localhost") else "", unquote(split.path)
+
+
+def local_path(named: str | Path, where: str) -> Path:
+    """Path of this machine that a user named, `~` taken for the home folder; it need not exist.
+
+    Raises
+    ------
+    GlacierError
+        Where no file can have the name, or it is in a folder or is one that may not be read.
+
+    Examples
+    --------
+    >>> local_path("scenes/2007_TOA", "source").name
+    '2007_TOA'
+    """
+    try:
+        path = Path(named).expanduser()
+        if stat.S_ISDIR(path.stat().st_mode):
+            next(path.iterdir(), None)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise GlacierError(
+            f"{where}: {shown(str(named))} cannot be reached ({reason}); check the path"
+        ) from error
+    return path
 
 
 def fetch(address: str, where: str) -> bytes:

@@ -22,6 +22,7 @@ from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.addresses import local_path
 from glacier_ml.scenes.exports import TAGS
 from glacier_ml.scenes.landsat.quality import encode_quality
 from glacier_ml.scenes.outlines import clip_outlines
@@ -125,7 +126,7 @@ def import_scene(
         As `open_scene`; where two sources are the same scene, a folder is there already or cannot be written.
     """
     options = options or ImportOptions()
-    output = Path(output).expanduser()
+    output = local_path(output, "output")
     names = _names(_sources_at(source), output, options)
     return [_import_one(place, output / name, options, progress) for place, name in names.items()]
 
@@ -150,7 +151,7 @@ def _sources_at(source: str | Path) -> list[str | Path]:
     """The source itself, or what a folder holds."""
     if is_item(str(source)):
         return [str(source)]
-    path = Path(source).expanduser()
+    path = local_path(source, "source")
     if not path.exists():
         raise GlacierError(
             f"source: {path} does not exist; give a bundle, an export, a STAC Item or a folder of them"
@@ -284,7 +285,7 @@ def _write_strips(
                     datasets[name] = stack.enter_context(_plain_file(files[name][0], grid, values.dtype))
                 at = Window(0, strip.row_off - top, strip.width, strip.height)
                 datasets[name].write(values, 1, window=at)
-                files[name] = files[name][0], zlib.crc32(np.ascontiguousarray(values), files[name][1])
+                files[name] = files[name][0], zlib.crc32(np.ascontiguousarray(values).data, files[name][1])
             bar.update()
     return files
 
@@ -338,7 +339,7 @@ def _check_written(path: Path, checksum: int) -> None:
         with rasterio.open(path) as dataset:
             for top in range(0, dataset.height, STRIP):
                 strip = Window(0, top, dataset.width, min(STRIP, dataset.height - top))
-                found = zlib.crc32(dataset.read(1, window=strip), found)
+                found = zlib.crc32(dataset.read(1, window=strip).data, found)
     except RasterioError:
         found = -1
     if found != checksum:

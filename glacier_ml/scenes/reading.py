@@ -13,6 +13,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.addresses import local_path
 from glacier_ml.scenes.exports import TAGS, bands_of_export, grid_of_export, holds_export, open_export
 from glacier_ml.scenes.landsat.bundles import is_bundle, open_bundle
 from glacier_ml.scenes.landsat.quality import encode_quality
@@ -98,7 +99,7 @@ def open_source(
     if is_item(str(path)) or str(path).lower().endswith(".json"):  # another JSON is told what it is
         yield open_item(str(path), name, method)
         return
-    path = Path(path).expanduser()
+    path = local_path(path, name or "scene")
     if is_bundle(path):
         with open_bundle(path, name, method) as source:
             yield source
