@@ -200,7 +200,12 @@ def predict(data: str | None, model: str, output: str, scheduler: str | None) ->
     help="Landsat bundle (folder, .tar, .tar.gz, .zip), export, STAC Item or URL of one.",
 )
 @click.option("--output", default="scenes", show_default=True, help="Folder that gets one folder a scene.")
-@click.option("--method", type=METHOD, default="", help="DN to reflectance: mtl or chander  [default: mtl]")
+@click.option(
+    "--method",
+    type=METHOD,
+    default="",
+    help="DN to reflectance: mtl or chander  [default: mtl, where the MTL lacks the keys chander]",
+)
 @click.option(
     "--sensor", type=WORD, default="", help="What band numbers mean, where no file says so: TM, ETM+, OLI."
 )

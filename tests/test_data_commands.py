@@ -140,6 +140,11 @@ def test_import_then_inspect(tmp_path, capsys):
         assert len(content) == 1 and content[0]["findings"] is not None
 
 
+def test_help_says_which_method_is_the_default(capfd):
+    assert run("import-scene", "--help") == 0
+    assert "[default: mtl, where the MTL lacks the keys chander]" in " ".join(capfd.readouterr().out.split())
+
+
 def test_a_source_must_be_named(capfd):
     assert run("import-scene", "--source", "") == 2
     assert "source: not given; name a Landsat bundle" in capfd.readouterr().err
