@@ -134,10 +134,7 @@ def reason_for_nothing(grid: Grid, layer: VectorLayer, bounds: Box | None, where
     extent = f"x {bounds[0]:.6g} to {bounds[2]:.6g}, y {bounds[1]:.6g} to {bounds[3]:.6g}"
     in_degrees = max(map(abs, bounds[::2])) <= 360 and max(map(abs, bounds[1::2])) <= 90
     if crs.is_geographic and not in_degrees:
-        return (
-            f"its coordinates ({extent}) are no degrees, but the unit of its CRS {crs.name} is the degree; "
-            "give it the CRS that it was drawn in"
-        )
+        return _no_degrees(bounds, extent, crs)
     if not crs.is_geographic and in_degrees:
         return (
             f"its coordinates ({extent}) look like degrees, but the unit of its CRS {crs.name} is the "
@@ -147,6 +144,15 @@ def reason_for_nothing(grid: Grid, layer: VectorLayer, bounds: Box | None, where
     apart = _distance_km(grid, crs, bounds)
     far = f": they lie {apart:,.0f} km or more away by its CRS {crs.name}" if apart and apart >= 0.5 else ""
     return f"no polygon covers a pixel of the scene{far}; give outlines of its place"
+
+
+def _no_degrees(bounds: Box, extent: str, crs: Any) -> str:
+    if max(map(abs, bounds[::2])) <= 90 and max(map(abs, bounds[1::2])) <= 360:
+        return f"its coordinates ({extent}) have the latitude first; write the longitude first"
+    return (
+        f"its coordinates ({extent}) are no degrees, but the unit of its CRS {crs.name} is the degree; "
+        "give it the CRS that it was drawn in"
+    )
 
 
 def _distance_km(grid: Grid, crs: Any, bounds: Box) -> float | None:

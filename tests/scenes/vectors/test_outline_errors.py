@@ -6,6 +6,7 @@ import zipfile
 
 import geopandas
 import pytest
+import shapely
 from made_outlines import rectangle, write_outlines, zip_files
 from shapely.geometry import LineString, Point, box
 
@@ -40,6 +41,12 @@ def degrees(tiny_grid):
 def test_metres_declared_as_degrees(tmp_path, tiny_grid, refusal, suffix):
     path = write_outlines(tmp_path / f"rgi{suffix}", [rectangle(tiny_grid(), 4, 6, 14, 16)], 4326)
     assert "are no degrees, but the unit of its CRS WGS 84 is the degree" in refusal(path)
+
+
+def test_latitude_before_longitude(tmp_path, degrees, refusal):
+    swapped = [shapely.transform(one, lambda points: points[:, ::-1]) for one in degrees]
+    path = write_outlines(tmp_path / "rgi.gpkg", swapped, 4326)
+    assert "have the latitude first; write the longitude first" in refusal(path)
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".geoparquet"])
