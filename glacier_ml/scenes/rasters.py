@@ -93,7 +93,9 @@ def _is_file(text: str) -> bool:
 @contextmanager
 def _opened(text: str) -> Iterator[Any]:
     if not is_address(text):
-        with rasterio.open(text) as dataset:
+        # What is called a GeoTIFF must be one: a VRT under that name could name other files.
+        driver = "GTiff" if text.lower().endswith((".tif", ".tiff")) else None
+        with rasterio.open(text, driver=driver) as dataset:
             yield dataset
         return
     told = {*os.environ, *(rasterio.env.getenv() if rasterio.env.hasenv() else ())}

@@ -65,6 +65,19 @@ def test_a_full_disk_is_told_however_little_is_lacking(tmp_path, tiny_grid):
     assert os.listdir(tmp_path) == ["whole.tif"]
 
 
+def test_a_virtual_raster_by_the_name_of_a_geotiff_is_not_opened(tmp_path, tiny_grid):
+    secret = write_raster(tmp_path / "secret.tif", np.ones((24, 32), np.uint8), tiny_grid())
+    (tmp_path / "red.tif").write_text(
+        '<VRTDataset rasterXSize="32" rasterYSize="24"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+        f"<SourceFilename>{secret}</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with (
+        pytest.raises(GlacierError, match=r"one: .*red\.tif cannot be read"),
+        open_raster(tmp_path / "red.tif", "one"),
+    ):
+        pass
+
+
 def test_a_missing_and_a_damaged_file_are_named(tmp_path):
     (tmp_path / "damaged.tif").write_bytes(b"II*\x00 no more")
     with pytest.raises(GlacierError, match=r"tiny: .*damaged\.tif cannot be read"):
