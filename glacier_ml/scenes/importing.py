@@ -24,6 +24,7 @@ from rasterio.windows import Window
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.addresses import local_path
 from glacier_ml.scenes.exports import TAGS
+from glacier_ml.scenes.landsat.names import sensor_named
 from glacier_ml.scenes.landsat.quality import encode_quality
 from glacier_ml.scenes.outlines import clip_outlines
 from glacier_ml.scenes.reading import Bounds, holds_scene, open_source, window_of
@@ -127,6 +128,10 @@ def import_scene(
     """
     options = options or ImportOptions()
     output = local_path(output, "output")
+    if options.outlines and not local_path(options.outlines, "outlines").exists():
+        raise GlacierError(f"outlines: {options.outlines} does not exist; give a file of polygons")
+    if options.sensor:
+        sensor_named(options.sensor, "sensor")
     names = _names(_sources_at(source), output, options)
     return [_import_one(place, output / name, options, progress) for place, name in names.items()]
 

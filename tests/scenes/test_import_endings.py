@@ -120,6 +120,20 @@ def test_paths_that_cannot_be_are_told_in_one_line(tmp_path, bundle, monkeypatch
     assert sorted(os.listdir(tmp_path)) == ["bundle", "loop"]
 
 
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"outlines": "nowhere.gpkg"}, "outlines: nowhere.gpkg does not exist"),
+        ({"outlines": "x" * 300}, "outlines: .* cannot be reached"),
+        ({"sensor": "foo"}, "sensor: sensor 'foo' is not known"),
+    ],
+)
+def test_choices_are_checked_before_any_work(tmp_path, bundle, chosen, message):
+    with pytest.raises(GlacierError, match=message):
+        import_scene(bundle, tmp_path / "scenes", ImportOptions(**chosen), progress=False)
+    assert not (tmp_path / "scenes").exists()
+
+
 def test_a_name_that_is_no_unicode_is_told_in_one_line(tmp_path, bundle):
     name = os.fsdecode(b"sc\xe8ne")
     with pytest.raises(GlacierError, match="cannot be written"):
