@@ -20,6 +20,7 @@ from pyproj import CRS, Geod, Transformer
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.figures import preview
+from glacier_ml.scenes.addresses import local_path
 from glacier_ml.scenes.scene import Grid, Scene
 
 Encoding = Literal["float32", "uint8"]
@@ -109,6 +110,7 @@ def check_folder(folder: Path) -> None:
     GlacierError
         Where a file stands in its place, or in that of a folder above it, or writing is not allowed.
     """
+    local_path(folder, "output")
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not nearest.is_dir():
         reason = f"{nearest} is a file"

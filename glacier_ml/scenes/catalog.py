@@ -13,7 +13,7 @@ from rasterio.transform import array_bounds
 from rasterio.warp import transform_bounds
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.addresses import is_address
+from glacier_ml.scenes.addresses import is_address, local_path
 from glacier_ml.scenes.entries import read_entries
 from glacier_ml.scenes.outlines import find_outlines, read_outlines
 from glacier_ml.scenes.rasters import grid_difference, grid_of, lies_on_earth, open_raster
@@ -198,9 +198,9 @@ def open_catalog(data: str | Path | None = None) -> Catalog:
         from glacier_ml.scenes.synthetic import embedded_catalog
 
         return _open_file(embedded_catalog())
-    path = Path(data).expanduser()
     if is_address(str(data)):
-        return Catalog(path, _bare_entries([path]))
+        return Catalog(Path(data), _bare_entries([Path(data)]))
+    path = local_path(data, "data")
     if not path.exists():
         raise GlacierError(f"data: {path} does not exist; give a catalog, a scene or a folder of scenes")
     if path.is_file() and path.suffix.lower() in (".yaml", ".yml"):

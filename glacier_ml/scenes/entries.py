@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.addresses import local_path
 from glacier_ml.scenes.landsat.names import sensor_named
 from glacier_ml.scenes.scene import BANDS
 
@@ -120,7 +121,7 @@ def _entry(item: Any, where: str, path: Path, existing: bool) -> dict[str, Any]:
 
 def _file(text: str, folders: tuple[Path, ...], where: str, existing: bool) -> Path:
     """First of the folders' paths that exists; an absolute text stands for itself."""
-    candidates = [folder / Path(text).expanduser() for folder in folders]
+    candidates = [local_path(folder / local_path(text, where), where) for folder in folders]
     for candidate in candidates:
         if candidate.exists():
             return candidate

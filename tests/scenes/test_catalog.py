@@ -126,6 +126,17 @@ def test_what_is_no_data_says_what_would_be(tmp_path):
         open_catalog(tmp_path / "notes.txt")
 
 
+@pytest.mark.parametrize("path", ["~nosuchuser/x", "x" * 300])
+def test_paths_that_cannot_be_are_told(tmp_path, path):
+    with pytest.raises(GlacierError, match="data: .* cannot be reached .*; check the path"):
+        open_catalog(path)
+    (tmp_path / "catalog.yaml").write_text(
+        f"scenes: [{{name: a, path: {path}, role: train, place: p, region: r}}]"
+    )
+    with pytest.raises(GlacierError, match=r"catalog\.yaml: .*: path: .* cannot be reached"):
+        open_catalog(tmp_path)
+
+
 def test_a_scene_and_its_subfolders_scenes_all_count(tiny_scene_folder, tmp_path):
     tiny_scene_folder("outer")
     tiny_scene_folder("outer/inner")
