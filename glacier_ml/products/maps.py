@@ -17,10 +17,13 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
+from rasterio._err import CPLE_BaseError  # what rasterio lets through where the disk is full
+from rasterio.errors import RasterioError
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.figures import preview
 from glacier_ml.scenes.addresses import local_path
+from glacier_ml.scenes.rasters import check_written
 from glacier_ml.scenes.scene import Grid, Scene
 
 Encoding = Literal["float32", "uint8"]
@@ -209,7 +212,16 @@ def _encoded(
 
 
 def _write_cog(path: Path, values: NDArray[Any], grid: Grid, layer: _Layer, tags: Mapping[str, str]) -> None:
-    """Write one band as a Cloud Optimized GeoTIFF; GDAL's COG driver makes tiles and overviews."""
+    """Write one band as a Cloud Optimized GeoTIFF, and read it back."""
+    try:
+        _cog(path, values, grid, layer, tags)
+    except (RasterioError, CPLE_BaseError) as error:
+        raise OSError(f"{path.name}: {error}; the disk may be full") from error
+    check_written(path, values)
+
+
+def _cog(path: Path, values: NDArray[Any], grid: Grid, layer: _Layer, tags: Mapping[str, str]) -> None:
+    """GDAL's COG driver makes tiles and overviews."""
     with rasterio.open(
         path,
         "w",

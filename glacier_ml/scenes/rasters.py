@@ -183,7 +183,7 @@ def write_raster(
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write(partial, values, grid, nodata, tags or {}, band)
-            _check_written(partial, values)
+            check_written(partial, values)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -192,8 +192,14 @@ def write_raster(
     return path
 
 
-def _check_written(path: Path, values: NDArray[Any]) -> None:
-    """Read a file back: GDAL keeps quiet where the disk is full when it closes one."""
+def check_written(path: Path, values: NDArray[Any]) -> None:
+    """Read a file back: GDAL keeps quiet where the disk is full when it closes one.
+
+    Raises
+    ------
+    OSError
+        Where the file's first band does not hold the values.
+    """
     try:
         with rasterio.open(path) as dataset:
             same = np.array_equal(dataset.read(1), values, equal_nan=values.dtype.kind == "f")

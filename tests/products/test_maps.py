@@ -2,6 +2,7 @@
 
 import math
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -75,6 +76,23 @@ def test_rasters_are_cloud_optimized(tmp_path, encoding):
         assert cogeo.cog_validate(path, strict=True) == (True, [], [])
         with rasterio.open(path) as raster:
             assert raster.overviews(1) == [2, 4]
+
+
+def test_a_full_disk_is_told_and_leaves_no_map(tmp_path):
+    scene = made_scene((300, 300))
+    noise = np.random.default_rng(0).random(scene.shape, np.float32)
+    probability = np.where(scene.valid, noise, np.nan).astype(np.float32)
+    whole = write_map(scene, probability, 0.5, tmp_path / "whole", picture=False)
+    size = whole.probability.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for lacking in (1, 100, 1000, 20_000, 100_000, size - 100):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size - lacking, hard))  # no file may grow beyond
+        try:
+            with pytest.raises(GlacierError, match="the output folder cannot be written"):
+                write_map(scene, probability, 0.5, tmp_path / "maps", picture=False)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.listdir(tmp_path / "maps") == []
 
 
 def test_percent_encoding_keeps_the_probability_to_half_a_percent(tmp_path):
