@@ -145,11 +145,19 @@ def _outlines(outlines: Facts | None) -> str:
         if outlines["debris_percent"] is not None:
             told.append(f"{outlines['debris_percent']:.1f} % of it under debris")
         dates = outlines["dates"]
-        told.append(f"of {dates[0]} to {dates[2]}" if dates else "of an unknown day")
-        gap = outlines["gap_days"]
-        told.append("gap to the scene unknown" if gap is None else f"on average {gap:+d} days to the scene")
+        told.append("of " + " to ".join(sorted({dates[0], dates[2]})) if dates else "of an unknown day")
+        told.append(_gap(outlines["gap_days"]))
         told.append(_mask_place(outlines))
+    if outlines.get("error"):
+        told.append("cannot be read")
     return "outlines: " + ", ".join(told)
+
+
+def _gap(days: int | None) -> str:
+    """Days from the outlines' mean day to the scene's."""
+    if days is None:
+        return "gap to the scene unknown"
+    return f"on average {abs(days)} days {'before' if days >= 0 else 'after'} the scene"
 
 
 def _mask_place(outlines: Facts) -> str:

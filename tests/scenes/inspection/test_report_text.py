@@ -83,10 +83,23 @@ def test_below_the_table_each_share_has_its_name():
     for told in (
         "pixels with data in every band: 96.8 %",
         "flagged: cloud shadow 4.3 %",
-        "outlines: glims.gpkg (GLIMS), glacier 46.3 %, of 2001-08-12 to 2006-08-12, on average +1350 days to",
+        "outlines: glims.gpkg (GLIMS), glacier 46.3 %, of 2001-08-12 to 2006-08-12, ",
+        "on average 1350 days before the scene",
         "-0.4 rows (+: too low), +1.2 columns (+: too far right) beside the image's edges",
         "beside the image's edges (uncertain by 1.4 px)",
         "NDSI > 0.4 and NIR > 0.11: 65.2 % of the valid pixels, 95.3 % inside outlines, 39.2 % outside",
         "sun factor 0.4947 (red): no day fits",
     ):
         assert told in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"dates": ["2009-08-12"] * 3, "gap_days": -30}, "of 2009-08-12, on average 30 days after the scene"),
+        ({"dates": None, "gap_days": None}, "of an unknown day, gap to the scene unknown"),
+        ({"error": "rgi.gpkg: is damaged"}, "(uncertain by 1.4 px), cannot be read"),
+    ],
+)
+def test_days_and_gaps_of_outlines_in_words(changed, told):
+    assert told in " ".join(" ".join(lines_of(FACTS | {"outlines": OUTLINES | changed})).split())
