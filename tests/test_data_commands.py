@@ -167,3 +167,11 @@ def test_a_mended_outline_is_told_in_a_line(tmp_path, capfd):
     assert re.search(r"^glacier-ml: warning: .*rgi\.gpkg: 1 invalid polygon mended$", told, re.MULTILINE), (
         told
     )
+
+
+def test_a_catalog_to_download_must_be_there(tmp_path, capfd):
+    for place in ("", tmp_path / "nowhere.yaml", tmp_path):
+        assert run("download", "--data", place, "--output", tmp_path / "scenes") == 2
+        error = capfd.readouterr().err
+        assert re.search("data: .*; (name|give) a catalog whose scenes have an earth_engine_id", error), error
+    assert not (tmp_path / "scenes").exists()

@@ -44,8 +44,8 @@ def inspect_data(data: str | Path | None, pictures: str | Path | None = None) ->
     reports = []
     for entry in tqdm(entries, desc="inspecting", unit="scene", leave=False, disable=len(entries) < 2):
         reports += inspect_catalog([entry])
-        if pictures is not None and drawable(reports[-1]):
-            _draw(entry, Path(pictures))
+        if pictures is not None:
+            _draw(entry, reports[-1], Path(pictures))
     return reports
 
 
@@ -57,7 +57,11 @@ def drawable(report: Report) -> bool:
     return known["rows"] * known["columns"] <= LARGEST_SAMPLE and set(NEEDED) <= set(known["bands"])
 
 
-def _draw(entry: CatalogEntry, folder: Path) -> None:
+def _draw(entry: CatalogEntry, report: Report, folder: Path) -> None:
+    if not drawable(report):
+        rule = f"a picture needs {', '.join(NEEDED)} and at most {LARGEST_SAMPLE:,} pixels"
+        print(f"{entry.name}: not drawn; {rule}", file=sys.stderr)
+        return
     try:
         labelled = entry.load()
         scene, mask = labelled.scene, labelled.mask

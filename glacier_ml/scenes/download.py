@@ -128,6 +128,10 @@ def successor(image_id: str, where: str) -> str:
 
 def _wanted(source: Path, folder: Path) -> list[dict[str, Any]]:
     """The catalog's entries that can be downloaded into the folder."""
+    if not source.is_file():
+        raise GlacierError(
+            f"data: {source} is not there; give a catalog whose scenes have an earth_engine_id and bounds"
+        )
     entries = [
         _renewed(entry) for entry in read_entries(source, existing=False) if "earth_engine_id" in entry
     ]

@@ -6,11 +6,12 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.products.inspection import inspect_data
 
 
-def test_every_scene_gets_a_report_and_a_picture_if_it_can(tmp_path, tiny_scene_folder):
+def test_every_scene_gets_a_report_and_a_picture_if_it_can(tmp_path, tiny_scene_folder, capsys):
     tiny_scene_folder("scenes/whole", shape=(64, 64))
     tiny_scene_folder("scenes/dim", shape=(64, 64), drop=("nir",), west=600_000.0)
     reports = inspect_data(tmp_path / "scenes", tmp_path / "pictures")
     assert [report.name for report in reports] == ["dim", "whole"]
+    assert "dim: not drawn; a picture needs red, nir, swir1" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["whole_quality.png"]
 
 
