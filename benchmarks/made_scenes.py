@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.catalog import CatalogEntry, LabelledScene, open_catalog
-from glacier_ml.scenes.ground import GROUND_CLASSES
+from glacier_ml.scenes.made.ground import GROUND_CLASSES
+from glacier_ml.scenes.made.synthetic import embedded_catalog
 from glacier_ml.scenes.scene import Scene
-from glacier_ml.scenes.synthetic import embedded_catalog
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

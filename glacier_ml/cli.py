@@ -285,7 +285,7 @@ def synthesize(output: str, seed: int) -> None:
     """Write the made scenes, with outlines, ground classes and a catalog, to a folder."""
     from pathlib import Path
 
-    from glacier_ml.scenes.synthetic import synthesize as write
+    from glacier_ml.scenes.made.synthetic import synthesize as write
 
     print(write(Path(output), seed))
 

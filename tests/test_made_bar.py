@@ -7,7 +7,7 @@ from glacier_ml.evaluation.yardstick import calibrate, measure
 from glacier_ml.learning.calibration import THRESHOLDS, iou_by_threshold
 from glacier_ml.learning.training import fit
 from glacier_ml.scenes.catalog import open_catalog
-from glacier_ml.scenes.ground import GROUND_CLASSES
+from glacier_ml.scenes.made.ground import GROUND_CLASSES
 from glacier_ml.studies.data import load_scenes, load_training_data
 from glacier_ml.studies.experiment import read_experiment
 

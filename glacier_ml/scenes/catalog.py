@@ -195,7 +195,7 @@ def open_catalog(data: str | Path | None = None) -> Catalog:
         Where there is no scene, or the catalog breaks a rule: the line names file, entry and key.
     """
     if data is None or not str(data).strip():
-        from glacier_ml.scenes.synthetic import embedded_catalog
+        from glacier_ml.scenes.made.synthetic import embedded_catalog
 
         return _open_file(embedded_catalog())
     if is_address(str(data)):

@@ -273,7 +273,7 @@ def _by_metadata(
             f"{name}: the metadata file tells nothing of {', '.join(lacking)}; give an Item that has a scale"
         )
     layers = {key: band.by_metadata(rescaling[key]) for key, band in bands.items()}
-    return _quantity(metadata.level, used) | _of_metadata(metadata), layers
+    return _quantity(metadata.level, used) | metadata.provenance, layers
 
 
 def _quantity(level: int | None, method: str) -> dict[str, Any]:
@@ -311,18 +311,4 @@ def _provenance(item: Any, location: str, sensor: str | None) -> dict[str, Any]:
         "earth_sun_distance": None,
         "collection": f"C{version.lstrip('0')}" if version.strip("0") else None,
         "tags": {},
-    }
-
-
-def _of_metadata(metadata: Metadata) -> dict[str, Any]:
-    """What the metadata file knows better than the Item."""
-    return {
-        "sensor": metadata.sensor,
-        "date": metadata.date,
-        "scene_id": metadata.scene_id,
-        "product_id": metadata.product_id,
-        "spacecraft": metadata.spacecraft,
-        "sun_elevation_deg": metadata.sun_elevation_deg,
-        "earth_sun_distance": metadata.earth_sun_distance,
-        "collection": metadata.collection,
     }

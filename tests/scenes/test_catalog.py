@@ -11,8 +11,8 @@ import yaml
 from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes import synthetic
 from glacier_ml.scenes.catalog import dataset_digest, open_catalog
+from glacier_ml.scenes.made import synthetic
 from glacier_ml.scenes.rasters import write_raster
 
 REPORT = Path(__file__).resolve().parents[2] / "experiments" / "catalogs" / "report.yaml"

@@ -304,17 +304,9 @@ def _untagged(layer: Layer, name: str) -> Layer:
 def _provenance(
     path: Path, method: str, metadata: Metadata, found: dict[str, str], tags: dict[str, str]
 ) -> dict[str, Any]:
-    return {
+    return metadata.provenance | {
         "source": str(path),
         "files": found,
-        "sensor": metadata.sensor,
-        "date": metadata.date,
-        "scene_id": metadata.scene_id,
-        "product_id": metadata.product_id,
-        "spacecraft": metadata.spacecraft,
-        "sun_elevation_deg": metadata.sun_elevation_deg,
-        "earth_sun_distance": metadata.earth_sun_distance,
-        "collection": metadata.collection,
         "level": metadata.level,
         "quantity": "surface_reflectance" if metadata.level == 2 else "toa_reflectance",
         "method": method,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.landsat.mtl import parse_mtl
@@ -80,6 +81,20 @@ class Metadata:
     earth_sun_distance: float | None
     band_files: dict[int, str]
     quality_files: dict[str, str]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a scene's provenance takes from here; plain JSON values."""
+        return {
+            "sensor": self.sensor,
+            "date": self.date,
+            "scene_id": self.scene_id,
+            "product_id": self.product_id,
+            "spacecraft": self.spacecraft,
+            "sun_elevation_deg": self.sun_elevation_deg,
+            "earth_sun_distance": self.earth_sun_distance,
+            "collection": self.collection,
+        }
 
     def text(self, key: str, groups: Iterable[str]) -> str | None:
         """Value of a key in the first of the groups that has it."""

@@ -9,7 +9,7 @@ import pytest
 from glacier_ml.scenes.catalog import CatalogEntry
 from glacier_ml.scenes.inspection.days import day_figures, judge_days
 from glacier_ml.scenes.inspection.lattice import find_lattice
-from glacier_ml.scenes.reflectance import BIAS, GAIN, SOLAR_IRRADIANCE
+from glacier_ml.scenes.made.reflectance import BIAS, GAIN, SOLAR_IRRADIANCE
 from glacier_ml.scenes.scene import BANDS
 
 COLUMBIA = (61.05, -147.08)

@@ -11,8 +11,8 @@ from glacier_ml.scenes.catalog import open_catalog
 from glacier_ml.scenes.inspection import registration
 from glacier_ml.scenes.inspection.findings import BAND_SHIFT, MASK_SHIFT
 from glacier_ml.scenes.inspection.registration import band_shifts, mask_shift
+from glacier_ml.scenes.made.synthetic import make_scene
 from glacier_ml.scenes.scene import Scene
-from glacier_ml.scenes.synthetic import make_scene
 
 SHIFTS = [(0.5, 0.0), (0.0, -1.0), (2.0, 0.0), (-1.5, 1.25)]
 MASK_SHIFTS = [(3, 0), (0, -3), (-4, 5)]

@@ -13,7 +13,9 @@ from hypothesis.extra import numpy as arrays
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.catalog import Catalog, CatalogEntry, open_catalog
-from glacier_ml.scenes.ground import (
+from glacier_ml.scenes.inspection import findings, places, report, sample, season
+from glacier_ml.scenes.inspection.report import Report, inspect_catalog, inspect_scene
+from glacier_ml.scenes.made.ground import (
     DEBRIS,
     GLACIER_SHADOW,
     GLACIER_SNOW,
@@ -22,12 +24,10 @@ from glacier_ml.scenes.ground import (
     MELANGE,
     SNOW,
 )
-from glacier_ml.scenes.inspection import findings, places, report, sample, season
-from glacier_ml.scenes.inspection.report import Report, inspect_catalog, inspect_scene
+from glacier_ml.scenes.made.reflectance import BIAS, GAIN, SOLAR_IRRADIANCE
+from glacier_ml.scenes.made.synthetic import make_scene, write_made
 from glacier_ml.scenes.rasters import write_raster
-from glacier_ml.scenes.reflectance import BIAS, GAIN, SOLAR_IRRADIANCE
 from glacier_ml.scenes.scene import BANDS, Grid
-from glacier_ml.scenes.synthetic import make_scene, write_made
 
 NOTES = {"bright-outside-outlines", "negative-reflectance", "saturation"}
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from glacier_ml.scenes.inspection import gains, lattice, steps
 from glacier_ml.scenes.inspection.gains import BANDS, gains_of
 from glacier_ml.scenes.inspection.lattice import dn_of, find_lattice, saturated_share, settle_irradiance
-from glacier_ml.scenes.synthetic import make_scene
+from glacier_ml.scenes.made.synthetic import make_scene
 
 
 def reflectance(dn, gain, factor):

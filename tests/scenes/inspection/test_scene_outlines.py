@@ -12,9 +12,9 @@ from rasterio.warp import transform_bounds
 from glacier_ml.scenes.catalog import CatalogEntry
 from glacier_ml.scenes.inspection.outlines import pixel_area_km2
 from glacier_ml.scenes.inspection.report import inspect_scene
+from glacier_ml.scenes.made.synthetic import make_scene, write_made
 from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.scene import Grid
-from glacier_ml.scenes.synthetic import make_scene, write_made
 
 SHAPE = (24, 32)
 RASTERS = ("grid-mismatch", "outline-coding")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from glacier_ml.scenes.relief import Field
+from glacier_ml.scenes.made.relief import Field
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from glacier_ml.scenes.ground import DEBRIS, GROUND_CLASSES, ICE, MELANGE, ROCK
-from glacier_ml.scenes.illumination import Sun
-from glacier_ml.scenes.reflectance import BIAS, GAIN, SOLAR_IRRADIANCE, digitise
+from glacier_ml.scenes.made.ground import DEBRIS, GROUND_CLASSES, ICE, MELANGE, ROCK
+from glacier_ml.scenes.made.illumination import Sun
+from glacier_ml.scenes.made.reflectance import BIAS, GAIN, SOLAR_IRRADIANCE, digitise
+from glacier_ml.scenes.made.synthetic import make_scene
 from glacier_ml.scenes.scene import BANDS
-from glacier_ml.scenes.synthetic import make_scene
 
 
 @pytest.fixture(scope="module")

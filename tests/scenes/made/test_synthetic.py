@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes import synthetic
-from glacier_ml.scenes.ground import GROUND_CLASSES
+from glacier_ml.scenes.made import synthetic
+from glacier_ml.scenes.made.ground import GROUND_CLASSES
+from glacier_ml.scenes.made.synthetic import MARKER, embedded_catalog, make_scene, synthesize
 from glacier_ml.scenes.reading import open_scene
-from glacier_ml.scenes.synthetic import MARKER, embedded_catalog, make_scene, synthesize
 
 SMALL = (128, 96)
 TINY = (16, 16)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glacier_ml.scenes.illumination import Sun, cast_shadow, incidence, sky_view
+from glacier_ml.scenes.made.illumination import Sun, cast_shadow, incidence, sky_view
 
 
 def test_a_slope_that_faces_the_sun_is_brightest():

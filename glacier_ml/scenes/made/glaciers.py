@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.linalg import solve_banded
 
-from glacier_ml.scenes.relief import Field
+from glacier_ml.scenes.made.relief import Field
 
 # Shallow ice with Glen's exponent 3: 2 A (rho g)^3 / 5, in m^-3 a^-1; typical value, chosen here.
 DEFORMATION = 2.0e-5

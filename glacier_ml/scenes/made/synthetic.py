@@ -17,12 +17,19 @@ from numpy.typing import NDArray
 from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.ground import GLACIER_SHADOW, GROUND_CLASSES, GROUND_SHADOW, MELANGE, WATER, cover_land
+from glacier_ml.scenes.made.ground import (
+    GLACIER_SHADOW,
+    GROUND_CLASSES,
+    GROUND_SHADOW,
+    MELANGE,
+    WATER,
+    cover_land,
+)
+from glacier_ml.scenes.made.reflectance import observe
+from glacier_ml.scenes.made.terrain import CELL, MARGIN, REGIONS, Region, make_land
 from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.reading import write_scene
-from glacier_ml.scenes.reflectance import observe
 from glacier_ml.scenes.scene import Grid, Scene
-from glacier_ml.scenes.terrain import CELL, MARGIN, REGIONS, Region, make_land
 
 GENERATOR_VERSION = 3
 SIZE = (512, 448)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from glacier_ml.scenes.glaciers import calve, flow_sources, glacier_mask, grow_ice
-from glacier_ml.scenes.illumination import Sun
-from glacier_ml.scenes.relief import Field, carve_troughs, enlarge, erode, fractal_field, refine
+from glacier_ml.scenes.made.glaciers import calve, flow_sources, glacier_mask, grow_ice
+from glacier_ml.scenes.made.illumination import Sun
+from glacier_ml.scenes.made.relief import Field, carve_troughs, enlarge, erode, fractal_field, refine
 
 CELL = 30.0
 # Ice and rivers are modelled on cells of 4 x 4 pixels, the first rivers on 8 x 8.

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from glacier_ml.scenes.relief import Field, fractal_field
-from glacier_ml.scenes.terrain import CELL, Land, Region
+from glacier_ml.scenes.made.relief import Field, fractal_field
+from glacier_ml.scenes.made.terrain import CELL, Land, Region
 
 ROCK, VEGETATION, WATER, MELANGE, SNOW, ICE, GLACIER_SNOW, DEBRIS, GLACIER_SHADOW, GROUND_SHADOW = range(10)
 

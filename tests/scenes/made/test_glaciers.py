@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from glacier_ml.scenes.glaciers import calve, flow_sources, glacier_mask, grow_ice
+from glacier_ml.scenes.made.glaciers import calve, flow_sources, glacier_mask, grow_ice
 
 # A valley that falls 60 m to the south each cell of 200 m, between walls of 40 m a cell.
 ROWS, COLUMNS = np.indices((40, 15))

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from glacier_ml.scenes.ground import Cover
-from glacier_ml.scenes.illumination import Sun, cast_shadow, incidence, sky_view
-from glacier_ml.scenes.relief import Field, fractal_field
+from glacier_ml.scenes.made.ground import Cover
+from glacier_ml.scenes.made.illumination import Sun, cast_shadow, incidence, sky_view
+from glacier_ml.scenes.made.relief import Field, fractal_field
+from glacier_ml.scenes.made.terrain import CELL, Land, Region
 from glacier_ml.scenes.scene import BANDS
-from glacier_ml.scenes.terrain import CELL, Land, Region
 
 # Landsat 5 TM bands 1, 2, 3, 4, 5, 7: radiance = gain * DN + bias in W m-2 sr-1 um-1 (Chander et al. 2009)
 # and the solar irradiance in W m-2 um-1 that the MTL files' reflectance coefficients imply.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glacier_ml.scenes.relief import carve_troughs, drainage, drained_area, enlarge, erode, fractal_field
+from glacier_ml.scenes.made.relief import carve_troughs, drainage, drained_area, enlarge, erode, fractal_field
 
 SHAPE = (12, 15)
 
