@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -40,6 +41,19 @@ SEED = click.IntRange(min=0)
 METHOD = _Optional(click.Choice(["mtl", "chander"]), "method")
 
 
+class _Folder(click.ParamType):
+    """Path of a folder; `~` is the home folder also where no shell saw it, as in -P output=~/maps."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Give the path with the home folder put in."""
+        return os.path.expanduser(value)
+
+
+FOLDER = _Folder()
+
+
 class _List(click.ParamType):
     """Words or numbers between commas; None for ''."""
 
@@ -72,6 +86,10 @@ def cli() -> None:
 
     Runs are tracked by MLflow: `mlflow ui` in the same folder shows them.
     """
+
+
+def _output(default: str, told: str) -> Any:
+    return click.option("--output", type=FOLDER, default=default, show_default=True, help=told)
 
 
 def _experiment(default: str) -> Any:
@@ -168,7 +186,7 @@ def cross_validate(data: str | None, experiment: str, seeds: int, protocol: str)
 
 @cli.command()
 @_data
-@click.option("--output", default="comparison", show_default=True, help="Folder for tables and maps.")
+@_output("comparison", "Folder for tables and maps.")
 def compare(data: str | None, output: str) -> None:
     """Score champions and baselines on the held-out scenes (role test)."""
     from glacier_ml.studies.commands import run_comparison
@@ -179,7 +197,7 @@ def compare(data: str | None, output: str) -> None:
 @cli.command()
 @_data
 @click.option("--model", default="models:/glacier-unet@champion", show_default=True, help="Registered model.")
-@click.option("--output", default="maps", show_default=True, help="Folder for rasters and previews.")
+@_output("maps", "Folder for rasters and previews.")
 @click.option("--scheduler", type=WORD, default="", help="Not in use yet: scenes are mapped one by one.")
 def predict(data: str | None, model: str, output: str, scheduler: str | None) -> None:
     """Map every scene of data with a registered model: probability, mask, preview, area."""
@@ -199,7 +217,7 @@ def predict(data: str | None, model: str, output: str, scheduler: str | None) ->
     default="",
     help="Landsat bundle (folder, .tar, .tar.gz, .zip), export, STAC Item or URL of one.",
 )
-@click.option("--output", default="scenes", show_default=True, help="Folder that gets one folder a scene.")
+@_output("scenes", "Folder that gets one folder a scene.")
 @click.option(
     "--method",
     type=METHOD,
@@ -257,7 +275,11 @@ def inspect(data: str | None, as_json: bool, pictures: str | None) -> None:
     "--data", type=WORD, default="", help="A catalog whose scenes have an earth_engine_id and bounds."
 )
 @click.option(
-    "--output", default="scenes", show_default=True, help="Folder for the scenes and their catalog."
+    "--output",
+    type=FOLDER,
+    default="scenes",
+    show_default=True,
+    help="Folder for the scenes and their catalog.",
 )
 @click.option(
     "--outlines", type=click.BOOL, default=True, show_default=True, help="Fetch the GLIMS outlines, too."
@@ -279,7 +301,7 @@ def download(data: str | None, output: str, outlines: bool, project: str | None)
 
 
 @cli.command()
-@click.option("--output", default="made_scenes", show_default=True, help="Folder to write.")
+@_output("made_scenes", "Folder to write.")
 @_seed
 def synthesize(output: str, seed: int) -> None:
     """Write the made scenes, with outlines, ground classes and a catalog, to a folder."""

@@ -54,6 +54,15 @@ def test_help_lists_the_commands(capsys):
     assert all(command in told for command in COMMANDS)
 
 
+def test_an_output_may_lie_below_the_home_folder(monkeypatch, tmp_path):
+    # mlflow hands '-P output=~/maps' over as it stands, because no shell has seen the '~'.
+    seen = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(commands, "run_prediction", lambda data, model, output: seen.append(output))
+    assert run("predict", "--output", "~/maps") == 0
+    assert seen == [f"{tmp_path}/maps"]
+
+
 def test_empty_means_not_given(monkeypatch):
     # MLproject passes every parameter, '' where the user gave none.
     seen = []
