@@ -16,7 +16,7 @@ from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.features import compute_features, feature_set
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
 from glacier_ml.learning.tiles import Mosaic, reflect_to, window_origins, windows
-from glacier_ml.scenes.scene import Scene
+from glacier_ml.scenes.scene import TOA, Scene, check_quantity
 
 if TYPE_CHECKING:
     import keras
@@ -81,6 +81,11 @@ class NetworkClassifier:
         """Bands that a scene must have, in the order of an array's last axis."""
         return feature_set(self.parameters.features).bands
 
+    @property
+    def quantity(self) -> str:
+        """Kind of reflectance that it was trained on, see `Scene.quantity`."""
+        return self.origin.get("quantity", TOA)
+
     def probability(self, scene: Scene, wanted: Mask | None = None) -> Array:
         """Map a scene.
 
@@ -95,6 +100,11 @@ class NetworkClassifier:
         -------
         ndarray
             float32 (rows, columns) probability, NaN where not valid or not wanted.
+
+        Raises
+        ------
+        GlacierError
+            Where the scene lacks a band or holds another kind of reflectance than the network learned from.
         """
         return self._probability(self.logit(scene, wanted))
 
@@ -106,6 +116,7 @@ class NetworkClassifier:
 
     def logit(self, scene: Scene, wanted: Mask | None = None) -> Array:
         """Stitched logits (rows, columns) before the temperature, NaN where not valid or not wanted."""
+        check_quantity(scene.name, scene.quantity, self.quantity)
         wanted = scene.valid if wanted is None else np.logical_and(wanted, scene.valid)
         features = self._features(scene.stack(self.bands))
         return np.where(wanted, self._stitch(features, wanted), np.float32(np.nan))

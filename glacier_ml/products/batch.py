@@ -10,8 +10,8 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier
 from glacier_ml.products.maps import MapFiles, check_folder, write_map
 from glacier_ml.scenes.catalog import CatalogEntry
-from glacier_ml.scenes.reading import scene_bands
-from glacier_ml.scenes.scene import check_bands
+from glacier_ml.scenes.reading import open_source
+from glacier_ml.scenes.scene import check_bands, check_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,12 +60,16 @@ def check_mapping(classifier: Classifier, entries: Sequence[CatalogEntry], outpu
     Raises
     ------
     GlacierError
-        Where there is no scene, a scene lacks a band, or the folder cannot be written.
+        Where there is no scene, a scene lacks a band or holds another kind of reflectance, or the folder
+        cannot be written.
     """
     if not entries:
         raise GlacierError("predict: there is no scene to map; give a scene, a folder of scenes or a catalog")
     for entry in entries:
-        check_bands(entry.name, scene_bands(entry.path, entry.name, entry.sensor), classifier.bands)
+        with open_source(entry.path, entry.name, entry.sensor) as source:
+            check_bands(entry.name, source.layers, classifier.bands)
+            if learned := getattr(classifier, "quantity", None):  # thresholds learned from nothing
+                check_quantity(entry.name, source.provenance.get("quantity"), learned)
     check_folder(Path(output))
 
 

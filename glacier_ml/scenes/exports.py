@@ -70,13 +70,6 @@ def open_export(path: Path, name: str, sensor: str | None = None) -> Source:
     return Source(name, named, grid, _provenance(path, named, sensor, tags), quality)
 
 
-def bands_of_export(path: Path, name: str, sensor: str | None = None) -> tuple[str, ...]:
-    """Bands of an export, from the headers of its files; raises as `open_export`, grids apart."""
-    layers = _layers(path, name)
-    named = [layer for layer in layers if _is_band(layer.label)]
-    return tuple(_named(named, _sensor(path, layers, _tags(layers, name), name, sensor), name))
-
-
 def grid_of_export(path: Path, name: str) -> Any:
     """Grid of an export's first band."""
     first = _layers(path, name)[0]

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.addresses import local_path
-from glacier_ml.scenes.exports import TAGS, bands_of_export, grid_of_export, holds_export, open_export
+from glacier_ml.scenes.exports import TAGS, grid_of_export, holds_export, open_export
 from glacier_ml.scenes.landsat.bundles import is_bundle, open_bundle
 from glacier_ml.scenes.landsat.quality import encode_quality
 from glacier_ml.scenes.outlines import names_outlines
@@ -177,14 +177,6 @@ def scene_grid(path: Path, name: str) -> Grid:
         with open_source(path, name) as source:
             return source.grid
     return grid_of_export(path, name)
-
-
-def scene_bands(path: Path, name: str, sensor: str | None = None) -> tuple[str, ...]:
-    """Bands of a scene, from the headers of its files; raises as `open_scene` where no pixel is read."""
-    if is_bundle(path) or is_item(str(path)):
-        with open_source(path, name, sensor) as source:
-            return tuple(source.layers)
-    return bands_of_export(path, name, sensor)
 
 
 def holds_scene(path: Path) -> bool:

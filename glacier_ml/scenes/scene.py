@@ -25,6 +25,10 @@ SATURATION = {"blue_saturated": "blue"}
 CEILING_SHARE = 1e-3
 
 
+TOA, SURFACE = "toa_reflectance", "surface_reflectance"
+"""What a scene's values may be: reflectance at the top of the atmosphere, or at the ground (Level 2)."""
+
+
 @dataclass(frozen=True)
 class Grid:
     """The pixel grid of a scene.
@@ -76,6 +80,11 @@ class Scene:
         """(rows, columns)."""
         return self.grid.shape
 
+    @property
+    def quantity(self) -> str:
+        """TOA or SURFACE; what nobody says counts as the first, which this package is about."""
+        return self.provenance.get("quantity") or TOA
+
     def stack(self, bands: tuple[str, ...] | list[str]) -> NDArray[np.float32]:
         """Stack bands to (rows, columns, bands), 0 where the scene is not valid.
 
@@ -125,4 +134,14 @@ def check_bands(name: str, found: Iterable[str], needed: Iterable[str]) -> None:
         raise GlacierError(
             f"{name}: {' and '.join(missing)} missing; needed are {', '.join(needed)} "
             f"(found {', '.join(found)}); add the missing band's file to the scene"
+        )
+
+
+def check_quantity(name: str, found: str | None, needed: str) -> None:
+    """Refuse a scene, called `name`, that holds another kind of reflectance than is needed."""
+    found = found or TOA
+    if found != needed:
+        raise GlacierError(
+            f"{name}: holds {found.replace('_', ' ')}, and {needed.replace('_', ' ')} is needed: the two are "
+            "hundredths apart; take the product of the other level"
         )

@@ -12,6 +12,7 @@ from glacier_ml.learning.parameters import AnyParameters
 from glacier_ml.learning.samples import check_samples
 from glacier_ml.learning.splits import Split, SplitRule, make_split
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
+from glacier_ml.scenes.scene import check_quantity
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class TrainingData:
             "data": str(self.catalog.source.resolve()),
             "dataset_digest": self.digest,
             "scenes": [scene.entry.name for scene in self.scenes],
+            "quantity": self.scenes[0].scene.quantity,
         }
 
 
@@ -53,8 +55,8 @@ def load_training_data(
     Raises
     ------
     GlacierError
-        Where no scene trains, a scene cannot be read or lacks a band, a tile is larger than every scene, or
-        no split meets the rule.
+        Where no scene trains, a scene cannot be read, lacks a band or holds another kind of reflectance than
+        the others, a tile is larger than every scene, or no split meets the rule.
     """
     catalog = open_catalog(data)
     scenes = load_scenes(catalog, "train")
@@ -62,6 +64,8 @@ def load_training_data(
         raise GlacierError(
             f"{catalog.source}: no scene has the role train; give one outlines and role: train"
         )
+    for labelled in scenes:
+        check_quantity(labelled.scene.name, labelled.scene.quantity, scenes[0].scene.quantity)
     for one in parameters:
         check_samples(scenes, one)
     return TrainingData(catalog, scenes, make_split(scenes, rule), dataset_digest(scenes))

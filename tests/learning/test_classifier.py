@@ -117,6 +117,17 @@ def test_a_scene_without_a_needed_band_is_refused(classifier):
         classifier.probability(scene)
 
 
+def test_another_kind_of_reflectance_than_was_learned_from_is_refused(classifier):
+    scene = smooth_scene((40, 40))
+    ground = dataclasses.replace(scene, provenance={"quantity": "surface_reflectance"})
+    with pytest.raises(GlacierError, match="holds surface reflectance, and toa reflectance is needed"):
+        classifier.probability(ground)
+    learned = dataclasses.replace(classifier, origin={"quantity": "surface_reflectance"})
+    np.testing.assert_array_equal(learned.probability(ground), classifier.probability(scene))
+    with pytest.raises(GlacierError, match="holds toa reflectance, and surface reflectance is needed"):
+        learned.probability(scene)
+
+
 def test_the_order_of_a_scenes_bands_is_no_matter(classifier):
     scene = made_scene("any", (40, 30)).scene
     turned = dataclasses.replace(scene, bands=dict(reversed(scene.bands.items())))

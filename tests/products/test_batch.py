@@ -1,9 +1,12 @@
 """Many scenes, one model: what is written, and what is refused before anything is."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from landsat_bundles import made_bundle
 from made_classifiers import MadeClassifier
 from made_scenes import disc, valley
 from tiny_studies import SHAPE, write_catalog
@@ -11,6 +14,7 @@ from tiny_studies import SHAPE, write_catalog
 from glacier_ml.errors import GlacierError
 from glacier_ml.products.batch import area_table, check_mapping, map_scenes
 from glacier_ml.scenes.catalog import open_catalog
+from glacier_ml.scenes.scene import SURFACE, TOA
 
 MASKS = {"early": disc(SHAPE), "fjord": valley(SHAPE)}
 
@@ -95,3 +99,15 @@ def test_a_file_in_the_folder_s_place_is_refused_before_any_work(entries, classi
     with pytest.raises(GlacierError, match="the output folder cannot be written .*taken is a file.; choose"):
         map_scenes(classifier, entries, tmp_path / output)
     assert classifier.asked == []
+
+
+def test_surface_reflectance_is_not_fed_to_what_learned_from_the_top_of_the_atmosphere(tmp_path):
+    made_bundle(tmp_path / "scenes/ground", collection="C2L2", shape=SHAPE)
+    entries = open_catalog(tmp_path / "scenes").entries
+    learned = SimpleNamespace(bands=("blue", "swir1"), quantity=TOA)
+    rule = "ground: holds surface reflectance, and toa reflectance is needed"
+    with pytest.raises(GlacierError, match=rule):
+        check_mapping(learned, entries, tmp_path / "maps")
+    check_mapping(SimpleNamespace(bands=("blue", "swir1"), quantity=SURFACE), entries, tmp_path / "maps")
+    # Thresholds learned from neither: they take what they are given.
+    check_mapping(SimpleNamespace(bands=("blue", "swir1")), entries, tmp_path / "maps")

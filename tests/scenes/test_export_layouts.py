@@ -8,7 +8,7 @@ import rasterio
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.outlines import find_outlines
-from glacier_ml.scenes.reading import holds_scene, open_scene, scene_bands
+from glacier_ml.scenes.reading import holds_scene, open_scene, open_source
 from glacier_ml.scenes.scene import BANDS
 
 IMAGE = "LT05_066017_20070917"
@@ -110,7 +110,8 @@ def test_todays_single_file(tmp_path, grid, dtype, in_folder):
     assert (scene.provenance["sensor"], scene.provenance["date"]) == ("TM", "2007-09-17")
     # An export carries no sun elevation.
     assert scene.provenance.get("sun_elevation_deg") is None
-    assert set(scene_bands(path, "a")) == set(NAMES.values())
+    with open_source(path, "a") as source:
+        assert set(source.layers) == set(NAMES.values())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
