@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from landsat_bundles import made_bundle, mtl_groups, mtl_text, packed, product_id
-from shapely.geometry import Polygon
+from shapely.geometry import Polygon, box
 from test_cli import run, tree
 
 from glacier_ml.scenes.outlines import OutlineWarning
@@ -65,6 +65,19 @@ def other_size(folder):
     return folder
 
 
+def bomb(folder):
+    """A tar.gz whose red band is 4 MiB of zeros, in a kilobyte or two."""
+    next(folder.glob("*_B3.TIF")).write_bytes(bytes(4 * 2**20))
+    return packed(folder, "tar.gz")
+
+
+def twice(folder):
+    """A shelf with the same scene under two names."""
+    made_bundle(folder.parent / "shelf/first")
+    made_bundle(folder.parent / "shelf/second")
+    return folder.parent / "shelf"
+
+
 def without(folder, pattern):
     next(folder.glob(pattern)).unlink()
     return folder
@@ -83,6 +96,8 @@ BAD_SOURCES = {
     "no sun elevation": (lambda b: spoiled_mtl(b, SUN_ELEVATION=None), "SUN_ELEVATION"),
     "night": (lambda b: spoiled_mtl(b, SUN_ELEVATION="-12.5"), "night"),
     "not there": (lambda b: b / "nowhere", "does not exist"),
+    "decompression bomb": (bomb, "bundle.tar.gz: .*bomb|bundle.tar.gz: .*more than"),
+    "the same scene twice": (twice, "second: is scene .*, and so is .*first; keep one of them"),
 }
 
 
@@ -92,6 +107,9 @@ def test_a_bad_bundle_gets_one_line_and_leaves_nothing(tmp_path, monkeypatch, ca
     source = spoil(made_bundle(tmp_path / "bundle"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(
+        "glacier_ml.scenes.landsat.archives.ALWAYS_ALLOWED", 2**20
+    )  # of which a bomb here has 4
     before = tree(tmp_path)
     assert run("import-scene", "--source", source, "--output", tmp_path / "scenes") == 2
     error = capfd.readouterr().err
@@ -122,6 +140,39 @@ def test_a_bad_option_gets_one_line_and_leaves_nothing(tmp_path, capfd, option, 
     error = error[error.rindex("glacier-ml: ") :]
     assert re.search(told, error), error
     assert not output.exists() or not list(output.iterdir())
+
+
+def outlines_of(shape, crs, folder):
+    """A GeoPackage of one polygon, or of none."""
+    path = folder / "rgi.gpkg"
+    shapes = [shape] if shape is not None else []
+    geopandas.GeoDataFrame({"rgi_id": ["a"] * len(shapes)}, geometry=shapes, crs=crs).to_file(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "crs", "told"),
+    [
+        (None, "EPSG:32606", "rgi.gpkg: .*no polygon"),
+        (box(480_030, 6_779_880, 480_120, 6_779_970), "EPSG:4326", "rgi.gpkg: .*(degrees|EPSG:4326)"),
+        (box(480_030, 1_779_880, 480_120, 1_779_970), "EPSG:32606", "rgi.gpkg: .*km"),
+    ],
+    ids=["empty", "metres declared as degrees", "elsewhere"],
+)
+def test_outlines_that_do_not_fit_get_one_line_and_leave_nothing(tmp_path, capfd, shape, crs, told):
+    outlines = outlines_of(shape, crs, tmp_path)
+    source = made_bundle(tmp_path / "bundle")
+    before = tree(tmp_path)
+    assert (
+        run("import-scene", f"--source={source}", f"--output={tmp_path / 'out'}", f"--outlines={outlines}")
+        == 2
+    )
+    error = capfd.readouterr().err
+    error = error[error.rindex("glacier-ml: ") :]
+    assert re.search(told, error) and error.startswith("glacier-ml: error: ") and error.count("\n") == 1, (
+        error
+    )
+    assert tree(tmp_path) - before <= {tmp_path / "out"}
 
 
 def test_import_then_inspect(tmp_path, capsys):
