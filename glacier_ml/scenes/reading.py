@@ -16,6 +16,7 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.addresses import local_path
 from glacier_ml.scenes.exports import TAGS, grid_of_export, holds_export, open_export
 from glacier_ml.scenes.landsat.bundles import is_bundle, open_bundle
+from glacier_ml.scenes.landsat.names import sensor_named
 from glacier_ml.scenes.landsat.quality import encode_quality
 from glacier_ml.scenes.outlines import names_outlines
 from glacier_ml.scenes.rasters import lies_on_earth, write_raster
@@ -97,17 +98,27 @@ def open_source(
         values are DN without an MTL.
     """
     if is_item(str(path)) or str(path).lower().endswith(".json"):  # another JSON is told what it is
-        yield open_item(str(path), name, method)
+        yield _of_sensor(open_item(str(path), name, method), sensor)
         return
     path = local_path(path, name or "scene")
     if is_bundle(path):
         with open_bundle(path, name, method) as source:
-            yield source
+            yield _of_sensor(source, sensor)
         return
     name = name or scene_name(path)
     if method is not None:
         raise GlacierError(f"{name}: method {method} needs an MTL file, and there is none; leave it out")
     yield open_export(path, name, sensor)
+
+
+def _of_sensor(source: Source, said: str | None) -> Source:
+    """Give the source back, unless its metadata name another sensor than the user."""
+    told = source.provenance.get("sensor")
+    if said and told and sensor_named(said, source.name) != told:
+        raise GlacierError(
+            f"{source.name}: sensor {said} is named for it, and its metadata say {told}; leave the sensor out"
+        )
+    return source
 
 
 def window_of(source: Source, bounds: Bounds | None) -> Window:

@@ -10,6 +10,7 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from landsat_bundles import made_bundle
 from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
@@ -275,3 +276,10 @@ def test_bounds_of_a_scene_on_a_site_grid_are_refused(tmp_path, tiny_grid):
     write_raster(tmp_path / "site" / "nir.tif", np.full(site.shape, 0.2, np.float32), site)
     with pytest.raises(GlacierError, match="site: its CRS does not say where on Earth it lies; leave"):
         open_scene(tmp_path / "site", bounds=(-148.0, 60.0, -146.0, 62.0))
+
+
+def test_a_sensor_that_the_metadata_deny_is_refused(tmp_path):
+    bundle = made_bundle(tmp_path / "bundle")
+    assert open_scene(bundle, sensor="Landsat 5").provenance["sensor"] == "TM"
+    with pytest.raises(GlacierError, match="sensor OLI is named for it, and its metadata say TM; leave"):
+        open_scene(bundle, sensor="OLI")
