@@ -141,6 +141,12 @@ def test_a_name_that_is_no_unicode_is_told_in_one_line(tmp_path, bundle):
     assert os.listdir(tmp_path) == ["bundle"]
 
 
+def _hear_signals():
+    """Undo what nohup and shells do to what runs in the background: some signals are ignored there."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("stage", ["unpacking", "writing"])
 def test_a_told_end_leaves_nothing(tmp_path, stage, number):
@@ -155,6 +161,7 @@ def test_a_told_end_leaves_nothing(tmp_path, stage, number):
         env=os.environ | {"TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=_hear_signals,
     ) as process:
         while process.poll() is None and not any(file.is_file() for file in place.rglob("*")):
             time.sleep(0.002)
