@@ -36,6 +36,7 @@ TAGS = {
     "method": "METHOD",
     "software": "SOFTWARE",
     "source": "SOURCE",
+    "masks": "MASKS",  # those that quality.tif tells; of the others nothing is known
 }
 _NUMBERS = ("sun_elevation_deg", "earth_sun_distance", "level")
 

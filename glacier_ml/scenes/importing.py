@@ -250,7 +250,6 @@ def _import(
     from tqdm import tqdm
 
     grid = grid_window(source.grid, window)
-    tags = _tags(result.provenance)
     strips = [
         Window(window.col_off, window.row_off + strip.row_off, strip.width, strip.height)
         for strip in Source(source.name, {}, grid).strips(STRIP)
@@ -261,6 +260,7 @@ def _import(
         written = _write_strips(source, strips, grid, folder, drop, result, bar)
         if not result.valid:
             raise GlacierError(f"{source.name}: no pixel has data in every band ({', '.join(source.layers)})")
+        tags = _tags(result.provenance | {"masks": ",".join(result.flagged) or None})
         for name, (path, checksum) in written.items():
             _finish(path, folder / f"{name}.tif", tags | _band_tags(source, name), name)
             _check_written(folder / f"{name}.tif", checksum)

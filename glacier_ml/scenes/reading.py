@@ -220,6 +220,7 @@ def write_scene(scene: Scene, folder: Path) -> None:
         Where the folder cannot be written.
     """
     told = {tag: scene.provenance.get(key) for key, tag in TAGS.items() if key != "source"}
+    told["MASKS"] = ",".join(scene.quality) or None
     tags = {tag: str(value) for tag, value in told.items() if value is not None}
     for band, values in scene.bands.items():
         write_raster(Path(folder) / f"{band}.tif", values, scene.grid, float("nan"), tags, band)

@@ -126,9 +126,13 @@ class Source:
     def _masks(self, kind: str, layer: Layer, window: Window) -> dict[str, NDArray[np.bool_]]:
         values = _flags(layer, window, self.name, fill=0 if kind == "QA_RADSAT" else 1)
         try:
-            return quality_masks(values, kind, self.provenance.get("sensor"))
+            masks = quality_masks(values, kind, self.provenance.get("sensor"))
         except GlacierError as error:
             raise GlacierError(f"{self.name}: {layer.place}: {error}") from error
+        told = self.provenance.get("masks")
+        if kind != "quality" or told is None:
+            return masks
+        return {mask: flagged for mask, flagged in masks.items() if mask in told.split(",")}
 
     @property
     def window(self) -> Window:

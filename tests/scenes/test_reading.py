@@ -283,3 +283,15 @@ def test_a_sensor_that_the_metadata_deny_is_refused(tmp_path):
     assert open_scene(bundle, sensor="Landsat 5").provenance["sensor"] == "TM"
     with pytest.raises(GlacierError, match="sensor OLI is named for it, and its metadata say TM; leave"):
         open_scene(bundle, sensor="OLI")
+
+
+def test_the_masks_of_a_written_scene_come_back_and_no_others(tmp_path, tiny_scene_folder):
+    scene = open_scene(tiny_scene_folder())
+    cloud = np.zeros(scene.shape, bool)
+    cloud[3, 4] = True
+    write_scene(replace(scene, quality={"cloud": cloud}), tmp_path / "written")
+    again = open_scene(tmp_path / "written")
+    assert list(again.quality) == ["cloud"]
+    np.testing.assert_array_equal(again.quality["cloud"], cloud)
+    with pytest.raises(GlacierError, match="drop: cloud_shadow cannot be told from its files .masks: cloud"):
+        open_scene(tmp_path / "written", drop=("cloud_shadow",))
