@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,12 @@ from glacier_ml.learning.parameters import AnyParameters
 from glacier_ml.learning.samples import check_samples
 from glacier_ml.learning.splits import Split, SplitRule, make_split
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
+from glacier_ml.scenes.landsat.radiometry import METHODS
 from glacier_ml.scenes.scene import check_quantity
+
+
+class MixedDataWarning(UserWarning):
+    """Scenes differ in a way that a network can learn by mistake."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,27 @@ def load_training_data(
         raise GlacierError(
             f"{catalog.source}: no scene has the role train; give one outlines and role: train"
         )
-    for labelled in scenes:
-        check_quantity(labelled.scene.name, labelled.scene.quantity, scenes[0].scene.quantity)
+    _check_alike(scenes)
     for one in parameters:
         check_samples(scenes, one)
     return TrainingData(catalog, scenes, make_split(scenes, rule), dataset_digest(scenes))
+
+
+def _check_alike(scenes: tuple[LabelledScene, ...]) -> None:
+    """Refuse two kinds of reflectance, warn of two ways to the same kind."""
+    methods: dict[str, str] = {}
+    for labelled in scenes:
+        check_quantity(labelled.scene.name, labelled.scene.quantity, scenes[0].scene.quantity)
+        method = labelled.scene.provenance.get("method")
+        if method in METHODS:
+            methods.setdefault(method, labelled.scene.name)
+    if len(methods) > 1:
+        told = " and ".join(f"{name} by {method}" for method, name in methods.items())
+        warnings.warn(
+            f"reflectance was made in two ways, up to 5 % apart: {told}; import them by one method",
+            MixedDataWarning,
+            stacklevel=3,
+        )
 
 
 def load_scenes(catalog: Catalog, *roles: str) -> tuple[LabelledScene, ...]:

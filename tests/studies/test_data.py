@@ -5,7 +5,7 @@ import rasterio
 from tiny_studies import experiment_content, write_catalog
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.studies.data import load_training_data
+from glacier_ml.studies.data import MixedDataWarning, load_training_data
 from glacier_ml.studies.experiment import Experiment
 
 
@@ -33,3 +33,13 @@ def test_what_the_scenes_hold_travels_with_the_model(tmp_path, rule):
     for name in ("early", "fjord"):
         tag_all(tmp_path / name, QUANTITY="surface_reflectance")
     assert load_training_data(catalog, rule).origin["quantity"] == "surface_reflectance"
+
+
+def test_two_ways_to_reflectance_are_told(tmp_path, rule):
+    catalog = write_catalog(tmp_path)
+    for name, method in (("early", "mtl"), ("fjord", "chander")):
+        tag_all(tmp_path / name, METHOD=method)
+    with pytest.warns(
+        MixedDataWarning, match="two ways, .*: early by mtl and fjord by chander; import"
+    ):
+        load_training_data(catalog, rule)
