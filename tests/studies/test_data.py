@@ -39,7 +39,5 @@ def test_two_ways_to_reflectance_are_told(tmp_path, rule):
     catalog = write_catalog(tmp_path)
     for name, method in (("early", "mtl"), ("fjord", "chander")):
         tag_all(tmp_path / name, METHOD=method)
-    with pytest.warns(
-        MixedDataWarning, match="two ways, .*: early by mtl and fjord by chander; import"
-    ):
+    with pytest.warns(MixedDataWarning, match="two ways, .*: early by mtl and fjord by chander; import"):
         load_training_data(catalog, rule)
