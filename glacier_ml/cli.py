@@ -274,13 +274,7 @@ def inspect(data: str | None, as_json: bool, pictures: str | None) -> None:
 @click.option(
     "--data", type=WORD, default="", help="A catalog whose scenes have an earth_engine_id and bounds."
 )
-@click.option(
-    "--output",
-    type=FOLDER,
-    default="scenes",
-    show_default=True,
-    help="Folder for the scenes and their catalog.",
-)
+@_output("scenes", "Folder for the scenes and their catalog.")
 @click.option(
     "--outlines", type=click.BOOL, default=True, show_default=True, help="Fetch the GLIMS outlines, too."
 )

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +16,11 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
-from rasterio._err import CPLE_BaseError  # what rasterio lets through where the disk is full
-from rasterio.errors import RasterioError
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.figures import preview
 from glacier_ml.scenes.addresses import local_path
-from glacier_ml.scenes.rasters import check_written
+from glacier_ml.scenes.rasters import GDAL_ERRORS, check_written, software
 from glacier_ml.scenes.scene import Grid, Scene
 
 Encoding = Literal["float32", "uint8"]
@@ -170,13 +167,9 @@ def _shown(scene: Scene, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _tags(scene: Scene, threshold: float, area: float, given: Mapping[str, Any]) -> dict[str, str]:
-    try:
-        software = f"glacier_ml {version('glacier_ml')}"
-    except PackageNotFoundError:  # run from a packaged model or a source tree
-        software = "glacier_ml"
     tags = {
-        "TIFFTAG_SOFTWARE": software,
-        "software": software,
+        "TIFFTAG_SOFTWARE": software(),
+        "software": software(),
         "scene": scene.name,
         "scene_digest": scene.digest,
         "threshold": f"{threshold:g}",
@@ -215,7 +208,7 @@ def _write_cog(path: Path, values: NDArray[Any], grid: Grid, layer: _Layer, tags
     """Write one band as a Cloud Optimized GeoTIFF, and read it back."""
     try:
         _cog(path, values, grid, layer, tags)
-    except (RasterioError, CPLE_BaseError) as error:
+    except GDAL_ERRORS as error:
         raise OSError(f"{path.name}: {error}; the disk may be full") from error
     check_written(path, values)
 

@@ -66,7 +66,7 @@ def open_export(path: Path, name: str, sensor: str | None = None) -> Source:
     tags = _tags(layers, name)
     sensor = _sensor(path, layers, tags, name, sensor)
     named = _named([layer for layer in layers if _is_band(layer.label)], sensor, name)
-    quality = _quality(layers, tags)
+    quality = _quality(layers)
     grid = common_grid({**named, **quality}, name)
     return Source(name, named, grid, _provenance(path, named, sensor, tags), quality)
 
@@ -214,7 +214,7 @@ def _named(layers: list[Layer], sensor: str | None, name: str) -> dict[str, Laye
     return {band: found[band] for band in BANDS if band in found}
 
 
-def _quality(layers: list[Layer], tags: dict[str, str]) -> dict[str, Layer]:
+def _quality(layers: list[Layer]) -> dict[str, Layer]:
     """Quality bands by kind; a folder that this package wrote has one of its own, which says all."""
     found = {}
     for layer in layers:

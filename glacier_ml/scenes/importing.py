@@ -10,13 +10,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio._err import CPLE_BaseError  # what rasterio lets through where the disk is full
 from rasterio.errors import RasterioError
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
@@ -27,9 +25,10 @@ from glacier_ml.scenes.exports import TAGS
 from glacier_ml.scenes.landsat.names import sensor_named
 from glacier_ml.scenes.landsat.quality import encode_quality
 from glacier_ml.scenes.outlines import clip_outlines
+from glacier_ml.scenes.rasters import GDAL_ERRORS, software
 from glacier_ml.scenes.reading import Bounds, holds_scene, open_source, window_of
 from glacier_ml.scenes.scene import Grid, Scene
-from glacier_ml.scenes.sources import Source, grid_window
+from glacier_ml.scenes.sources import Source, grid_window, strips
 from glacier_ml.scenes.stac import is_item
 
 STRIP = 512  # rows that are in memory at a time, and the side of a COG's tiles
@@ -214,7 +213,7 @@ def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
         _take_place(partial, folder, overwrite)
-    except (OSError, RasterioError, CPLE_BaseError, UnicodeError) as error:
+    except (OSError, *GDAL_ERRORS, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise GlacierError(f"{folder}: cannot be written ({reason}); choose another output") from error
     finally:
@@ -250,14 +249,11 @@ def _import(
     from tqdm import tqdm
 
     grid = grid_window(source.grid, window)
-    strips = [
-        Window(window.col_off, window.row_off + strip.row_off, strip.width, strip.height)
-        for strip in Source(source.name, {}, grid).strips(STRIP)
-    ]
+    parts = list(strips(window, STRIP))
     with tqdm(
-        total=len(strips) + len(source.layers), desc=source.name, unit="step", disable=not progress
+        total=len(parts) + len(source.layers), desc=source.name, unit="step", disable=not progress
     ) as bar:
-        written = _write_strips(source, strips, grid, folder, drop, result, bar)
+        written = _write_strips(source, parts, grid, folder, drop, result, bar)
         if not result.valid:
             raise GlacierError(f"{source.name}: no pixel has data in every band ({', '.join(source.layers)})")
         tags = _tags(result.provenance | {"masks": ",".join(result.flagged) or None})
@@ -269,7 +265,7 @@ def _import(
 
 def _write_strips(
     source: Source,
-    strips: list[Window],
+    parts: list[Window],
     grid: Grid,
     folder: Path,
     drop: tuple[str, ...],
@@ -278,10 +274,10 @@ def _write_strips(
 ) -> dict[str, tuple[Path, int]]:
     """Plain file and checksum of the values, by band."""
     files: dict[str, tuple[Path, int]] = {}
-    top = strips[0].row_off
+    top = parts[0].row_off
     with ExitStack() as stack:
         datasets: dict[str, Any] = {}
-        for strip in strips:
+        for strip in parts:
             scene = source.read(strip, drop)
             _count(scene, result)
             for name, values in _rasters(scene, drop).items():
@@ -352,12 +348,8 @@ def _check_written(path: Path, checksum: int) -> None:
 
 
 def _provenance(source: Source) -> dict[str, Any]:
-    try:
-        software = f"glacier_ml {version('glacier_ml')}"
-    except PackageNotFoundError:  # run from a source tree
-        software = "glacier_ml"
     came = source.provenance.get("source")
-    known = {"source": Path(str(came)).name if came else None, "software": software}
+    known = {"source": Path(str(came)).name if came else None, "software": software()}
     return source.provenance | {"method": source.provenance.get("method") or "as given"} | known
 
 

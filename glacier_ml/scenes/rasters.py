@@ -7,19 +7,23 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError  # what rasterio lets through where the disk is full
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.addresses import file_of, is_address, shown
 from glacier_ml.scenes.scene import Grid
+
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
+"""What GDAL raises; the second is what rasterio lets through where the disk is full."""
 
 _REMOTE = re.compile(r"/vsi|[a-z][a-z0-9]+://", re.IGNORECASE)
 
@@ -187,9 +191,17 @@ def write_raster(
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-    except (OSError, RasterioError, CPLE_BaseError, UnicodeError) as error:
+    except (OSError, *GDAL_ERRORS, UnicodeError) as error:
         raise GlacierError(f"{path}: cannot be written ({error}); choose another folder") from error
     return path
+
+
+def software() -> str:
+    """Name and version of this package, for the tags of what it writes."""
+    try:
+        return f"glacier_ml {version('glacier_ml')}"
+    except PackageNotFoundError:  # run from a packaged model or a source tree
+        return "glacier_ml"
 
 
 def check_written(path: Path, values: NDArray[Any]) -> None:

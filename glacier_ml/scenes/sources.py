@@ -141,9 +141,14 @@ class Source:
 
     def strips(self, rows: int = 512) -> Iterator[Window]:
         """Windows of the scene's whole width that cover it from top to bottom."""
-        height, width = self.grid.shape
-        for top in range(0, height, rows):
-            yield Window(0, top, width, min(rows, height - top))
+        return strips(self.window, rows)
+
+
+def strips(window: Window, rows: int) -> Iterator[Window]:
+    """Windows of a window's whole width that cover it from top to bottom, each of so many rows at most."""
+    for top in range(0, window.height, rows):
+        height = min(rows, window.height - top)
+        yield Window(window.col_off, window.row_off + top, window.width, height)
 
 
 def _check_drop(name: str, drop: tuple[str, ...], quality: dict[str, NDArray[np.bool_]]) -> None:

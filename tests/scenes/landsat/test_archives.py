@@ -7,7 +7,6 @@ import random
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 
 import pytest
@@ -18,17 +17,9 @@ from glacier_ml.scenes.landsat import archives
 from glacier_ml.scenes.landsat.archives import content, opened_files
 
 CONTAINERS = ("folder", "tar", "tar.gz", "zip")
+pytestmark = pytest.mark.usefixtures("temporary")
+
 BUNDLE = {"X_MTL.txt": b"GROUP = X\n", "X_B1.TIF": b"II*\0" + bytes(range(256)), "X_B8.TIF": b"II*\0pan"}
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch):
-    """Folder that temporary folders are made in; whatever a test does, it must be empty afterwards."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
 
 
 def written(tmp_path, container, members=BUNDLE):

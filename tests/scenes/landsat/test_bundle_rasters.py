@@ -2,7 +2,6 @@
 
 import shutil
 import struct
-import tempfile
 
 import numpy as np
 import pytest
@@ -15,18 +14,10 @@ from glacier_ml.scenes import sources
 from glacier_ml.scenes.landsat.bundles import LARGEST_METADATA, is_bundle, open_bundle
 from glacier_ml.scenes.scene import BANDS
 
+pytestmark = pytest.mark.usefixtures("temporary")
+
 REAL = "LT52240631988227CUB02"
 RED = band_file("TM", "C2", 3)
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch):
-    """Folder that temporary folders are made in; whatever a test does, it must be empty afterwards."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
 
 
 def read(path, window=None, method=None):

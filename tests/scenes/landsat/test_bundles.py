@@ -1,7 +1,6 @@
 """Bundles: one reflectance from every sensor, collection, metadata form and container."""
 
 import doctest
-import tempfile
 
 import numpy as np
 import pytest
@@ -33,17 +32,9 @@ from glacier_ml.scenes.landsat import archives, bundles
 from glacier_ml.scenes.landsat.bundles import open_bundle
 from glacier_ml.scenes.scene import BANDS
 
+pytestmark = pytest.mark.usefixtures("temporary")
+
 REAL = "LT52240631988227CUB02"
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch):
-    """Folder that temporary folders are made in; whatever a test does, it must be empty afterwards."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
 
 
 def read(path, window=None, drop=(), name=None, method=None):
