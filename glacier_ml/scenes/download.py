@@ -29,7 +29,7 @@ from glacier_ml.scenes.landsat.names import SENSOR_BANDS, sensors_in
 from glacier_ml.scenes.rasters import grid_of, open_raster, write_raster
 from glacier_ml.scenes.reading import Bounds, window_of
 from glacier_ml.scenes.scene import Grid
-from glacier_ml.scenes.sources import LARGEST_SCENE, Source, grid_window
+from glacier_ml.scenes.sources import LARGEST_SCENE, grid_window, strips, whole
 
 QUALITY_FILL = {"QA_PIXEL": 1, "QA_RADSAT": 0}
 """Quality bands and their value where the image is masked: bit 0 of QA_PIXEL is fill, of QA_RADSAT band 1."""
@@ -211,15 +211,15 @@ def _download_scene(entry: dict[str, Any], made: Path, client: Client) -> None:
     grid, quality = _grid(info, entry)
     bands = {name: f"B{number}" for number, name in SENSOR_BANDS[entry["sensor"]].items()}
     tags = _scene_tags(info, entry)
-    strips = list(Source(name, {}, grid).strips(max(1, _REQUEST // grid.shape[1])))
+    windows = list(strips(whole(grid), max(1, _REQUEST // grid.shape[1])))
     with (
         _appearing(made) as partial,
-        tqdm(total=len(strips) * (len(bands) + len(quality)), desc=name, unit="request") as bar,
+        tqdm(total=len(windows) * (len(bands) + len(quality)), desc=name, unit="request") as bar,
     ):
 
         def fetch(band: str, fill: float) -> NDArray[Any]:
             parts = []
-            for strip in strips:
+            for strip in windows:
                 part = client.pixels(image_id, band, grid_window(grid, strip), fill, name)
                 if part.shape != (strip.height, strip.width):
                     raise GlacierError(f"{name}: Earth Engine gave {part.shape} pixels of {band}; try again")
@@ -262,7 +262,7 @@ def _grid(info: dict[str, Any], entry: dict[str, Any]) -> tuple[Grid, list[str]]
             f"{name}: Earth Engine tells no grid of the image ({error!r}); choose another"
         ) from error
     if "bounds" in entry:
-        grid = grid_window(grid, window_of(Source(name, {}, grid), entry["bounds"]))
+        grid = grid_window(grid, window_of(grid, entry["bounds"], name))
     return grid, [label for label in QUALITY_FILL if label in bands]
 
 

@@ -141,7 +141,7 @@ def _import_one(place: str | Path, final: Path, options: ImportOptions, progress
         _new_folder(final, options.overwrite) as folder,
         rasterio.Env(GDAL_CACHEMAX=_CACHE_MB),
     ):
-        window = window_of(source, options.bounds)
+        window = window_of(source.grid, options.bounds, final.name)
         result = Imported(final, final.name, _provenance(source))
         _import(source, window, folder, options.drop, result, progress)
         if options.outlines:

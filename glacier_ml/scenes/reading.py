@@ -21,7 +21,7 @@ from glacier_ml.scenes.landsat.quality import encode_quality
 from glacier_ml.scenes.outlines import names_outlines
 from glacier_ml.scenes.rasters import lies_on_earth, write_raster
 from glacier_ml.scenes.scene import Grid, Scene
-from glacier_ml.scenes.sources import Source
+from glacier_ml.scenes.sources import Source, whole
 from glacier_ml.scenes.stac import is_item, open_item
 
 Bounds = tuple[float, float, float, float]
@@ -60,7 +60,7 @@ def open_scene(
         As `open_source`, and where no pixel has data in every band or the bounds miss it.
     """
     with open_source(path, name, sensor, method) as source:
-        scene = source.read(window_of(source, bounds), drop)
+        scene = source.read(window_of(source.grid, bounds, source.name), drop)
     if not scene.valid.any():
         bands = ", ".join(scene.bands)
         raise GlacierError(
@@ -121,8 +121,8 @@ def _of_sensor(source: Source, said: str | None) -> Source:
     return source
 
 
-def window_of(source: Source, bounds: Bounds | None) -> Window:
-    """Smallest window of a source's whole pixels that covers the bounds, as far as they overlap; all without.
+def window_of(grid: Grid, bounds: Bounds | None, name: str) -> Window:
+    """Smallest window of a grid's whole pixels that covers the bounds, as far as they overlap; all without.
 
     Raises
     ------
@@ -130,33 +130,30 @@ def window_of(source: Source, bounds: Bounds | None) -> Window:
         Where the bounds are none or miss the scene.
     """
     if bounds is None:
-        return source.window
+        return whole(grid)
     west, south, east, north = bounds
     inside = -180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90
     if not inside or west == east or not all(map(math.isfinite, bounds)):
         raise GlacierError(
-            f"{source.name}: bounds {','.join(f'{one:g}' for one in bounds)} are not west,south,east,north "
+            f"{name}: bounds {','.join(f'{one:g}' for one in bounds)} are not west,south,east,north "
             "in degrees; correct them"
         )
-    grid = source.grid
     if not lies_on_earth(grid.crs):
-        raise GlacierError(f"{source.name}: its CRS does not say where on Earth it lies; leave bounds out")
+        raise GlacierError(f"{name}: its CRS does not say where on Earth it lies; leave bounds out")
     try:
         left, bottom, right, top = transform_bounds("EPSG:4326", grid.crs, *bounds, densify_pts=21)
         rows, columns = rowcol(
             grid.transform, [left, right, left, right], [top, bottom, bottom, top], op=lambda value: value
         )
     except (RasterioError, ValueError, OverflowError) as error:
-        raise GlacierError(
-            f"{source.name}: bounds cannot be told on its grid ({error}); correct them"
-        ) from error
+        raise GlacierError(f"{name}: bounds cannot be told on its grid ({error}); correct them") from error
     height, width = grid.shape
     first = [max(0, math.floor(min(one) + 1e-6)) for one in (rows, columns)]
     last = [min(end, math.ceil(max(one) - 1e-6)) for one, end in ((rows, height), (columns, width))]
     if first[0] >= last[0] or first[1] >= last[1]:
         lies = transform_bounds(grid.crs, "EPSG:4326", *array_bounds(height, width, grid.transform))
         raise GlacierError(
-            f"{source.name}: bounds miss the scene, which lies at {','.join(f'{one:.3f}' for one in lies)}; "
+            f"{name}: bounds miss the scene, which lies at {','.join(f'{one:.3f}' for one in lies)}; "
             "give west,south,east,north in degrees"
         )
     return Window(first[1], first[0], last[1] - first[1], last[0] - first[0])

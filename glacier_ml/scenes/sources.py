@@ -137,11 +137,16 @@ class Source:
     @property
     def window(self) -> Window:
         """The whole scene."""
-        return Window(0, 0, self.grid.shape[1], self.grid.shape[0])
+        return whole(self.grid)
 
     def strips(self, rows: int = 512) -> Iterator[Window]:
         """Windows of the scene's whole width that cover it from top to bottom."""
         return strips(self.window, rows)
+
+
+def whole(grid: Grid) -> Window:
+    """The window that is all of a grid."""
+    return Window(0, 0, grid.shape[1], grid.shape[0])
 
 
 def strips(window: Window, rows: int) -> Iterator[Window]:

@@ -19,7 +19,6 @@ from glacier_ml.scenes.catalog import open_catalog
 from glacier_ml.scenes.download import download, successor
 from glacier_ml.scenes.entries import read_entries
 from glacier_ml.scenes.reading import open_scene, scene_grid, window_of
-from glacier_ml.scenes.sources import Source
 
 REPORT = Path(__file__).resolve().parents[2] / "experiments" / "catalogs" / "report.yaml"
 
@@ -321,7 +320,7 @@ def test_the_reports_catalog_can_be_downloaded():
 def test_the_reports_bounds_are_its_subsets_own(real_scenes):
     for entry in read_entries(REPORT, existing=False):
         grid = scene_grid(real_scenes / entry["path"].name, entry["name"])
-        window = window_of(Source(entry["name"], {}, grid), entry["bounds"])
+        window = window_of(grid, entry["bounds"], entry["name"])
         assert (window.row_off, window.col_off, window.height, window.width) == (0, 0, *grid.shape)
         # Nor more than the box in degrees about it, rounded outwards.
         corners = array_bounds(*grid.shape, grid.transform)
