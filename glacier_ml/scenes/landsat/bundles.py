@@ -262,13 +262,10 @@ def _header(layer: Layer, name: str) -> _Header:
     if content(layer.path, name, 4) not in _TIFF:
         raise GlacierError(f"{name}: {layer.file} is no TIFF; replace the file")
     names = {layer.path: layer.file, Path(layer.path).name: layer.file}
-    try:
-        with _by_name(names), open_raster(layer.path, name) as dataset:
-            grid_of(dataset, name)
-            _check_kind(dataset, layer, name)
-            return _Header({str(key): str(value) for key, value in dataset.tags().items()}, dataset.nodata)
-    except UnicodeError as error:  # rasterio lets it through where a name in the header is damaged
-        raise GlacierError(f"{name}: {layer.file} cannot be read ({error}); replace the file") from error
+    with _by_name(names), open_raster(layer.path, name) as dataset:
+        grid_of(dataset, name)
+        _check_kind(dataset, layer, name)
+        return _Header({str(key): str(value) for key, value in dataset.tags().items()}, dataset.nodata)
 
 
 def _check_kind(dataset: Any, layer: Layer, name: str) -> None:
