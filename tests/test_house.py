@@ -7,7 +7,6 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import grimp
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("glacier_ml", "tests", "benchmarks")
@@ -56,7 +55,6 @@ def modules_after(statement):
     )
 
 
-@pytest.mark.skipif(not (ROOT / "glacier_ml/cli.py").exists(), reason="no command line yet")
 def test_the_command_line_starts_without_the_slow_imports():
     assert modules_after("import glacier_ml.cli").isdisjoint(SLOW_IMPORTS)
 

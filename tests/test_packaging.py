@@ -85,7 +85,6 @@ def test_mlflow_quotes_what_the_user_gives(name):
     assert f"--{key} 'two words; rm'" in entry.compute_command({key: "two words; rm"}, None)
 
 
-@pytest.mark.skipif(not (ROOT / "glacier_ml/cli.py").exists(), reason="no command line yet")
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 def test_the_command_line_has_the_command_and_its_options(name):
     import click

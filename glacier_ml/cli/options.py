@@ -1,0 +1,107 @@
+"""What options take, and those that several commands share."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+DATA_HELP = (
+    "A catalog (YAML), a folder that holds catalog.yaml, one scene, or a folder of scene folders. "
+    "Without it the made scenes serve."
+)
+
+
+class _Optional(click.ParamType):
+    """A number or word that may be empty: MLproject passes '' for what was not given."""
+
+    def __init__(self, kind: Any, name: str) -> None:
+        self.kind, self.name = kind, name
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Give None for '', the number or word else."""
+        if value is None or value == "":
+            return None
+        return self.kind.convert(value, param, ctx)
+
+
+WORD = _Optional(click.STRING, "text")
+COUNT = _Optional(click.IntRange(min=1), "number")
+SECONDS = _Optional(click.FloatRange(min=0, min_open=True), "seconds")
+SEED = click.IntRange(min=0)
+METHOD = _Optional(click.Choice(["mtl", "chander"]), "method")
+
+
+class _Folder(click.ParamType):
+    """Path of a folder; `~` is the home folder also where no shell saw it, as in -P output=~/maps."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Give the path with the home folder put in."""
+        return os.path.expanduser(value)
+
+
+FOLDER = _Folder()
+
+
+class _List(click.ParamType):
+    """Words or numbers between commas; None for ''."""
+
+    def __init__(self, kind: Any, name: str, length: int | None = None) -> None:
+        self.kind, self.name, self.length = kind, name, length
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Give a tuple of words or numbers."""
+        if value is None or value == "" or isinstance(value, tuple):
+            return value or None
+        parts = tuple(self.kind.convert(part.strip(), param, ctx) for part in value.split(","))
+        if self.length and len(parts) != self.length:
+            self.fail(f"{value!r} has {len(parts)} numbers; give west,south,east,north", param, ctx)
+        return parts
+
+
+BOUNDS = _List(click.FLOAT, "west,south,east,north", 4)
+MASKS = _List(click.STRING, "masks")
+
+DATA = click.option("--data", type=WORD, default="", help=DATA_HELP)
+SEED_OPTION = click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Of weights, batches and search."
+)
+
+
+def output_option(default: str, told: str) -> Any:
+    """Give the option for a folder to write to."""
+    return click.option("--output", type=FOLDER, default=default, show_default=True, help=told)
+
+
+def experiment_option(default: str) -> Any:
+    """Give the option for the experiment file."""
+    return click.option(
+        "--experiment",
+        default=default,
+        show_default=True,
+        help="Experiment file: what is fixed and searched.",
+    )
+
+
+def tuning_options(command: Any) -> Any:
+    """Give a command the options of a study."""
+    options = (
+        DATA,
+        click.option(
+            "--trials", type=COUNT, default="", help="Trials in all; the same command resumes a study."
+        ),
+        click.option(
+            "--timeout", type=SECONDS, default="", help="Seconds after which no further trial starts."
+        ),
+        SEED_OPTION,
+        click.option(
+            "--storage", type=WORD, default="", help="Optuna storage URL  [default: sqlite:///optuna.db]"
+        ),
+        click.option("--workers", type=click.IntRange(1, 1), default=1, help="Processes; one for now."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,119 @@
+"""Commands that train, search, judge and map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from glacier_ml.cli.group import cli
+from glacier_ml.cli.options import (
+    COUNT,
+    DATA,
+    SEED_OPTION,
+    WORD,
+    experiment_option,
+    output_option,
+    tuning_options,
+)
+from glacier_ml.errors import GlacierError
+
+
+@cli.command("tune-unet")
+@experiment_option("experiments/unet.yaml")
+@tuning_options
+def tune_unet(experiment: str, workers: int, data: str | None, **options: Any) -> None:
+    """Run or resume a study of the U-Net, and register its best as challenger."""
+    from glacier_ml.studies.commands import run_study
+
+    run_study("unet", experiment, data, **options)
+
+
+@cli.command("tune-ffnn")
+@experiment_option("experiments/ffnn.yaml")
+@tuning_options
+def tune_ffnn(experiment: str, workers: int, data: str | None, **options: Any) -> None:
+    """Run or resume a study of the per-pixel network, and register its best as challenger."""
+    from glacier_ml.studies.commands import run_study
+
+    run_study("ffnn", experiment, data, **options)
+
+
+@cli.command()
+@DATA
+@experiment_option("experiments/unet.yaml")
+@click.option("--run", type=WORD, default="", help="Take the parameters of this run instead of the baseline.")
+@click.option(
+    "--init", type=WORD, default="", help="Go on from this model, such as models:/glacier-unet@champion."
+)
+@click.option("--register", type=click.BOOL, default=False, help="Register the result as challenger.")
+@SEED_OPTION
+def train(
+    data: str | None, experiment: str, run: str | None, init: str | None, register: bool, seed: int
+) -> None:
+    """Fit one set of parameters, tracked: the experiment's baseline, a run's, or a model's, further."""
+    from glacier_ml.studies.commands import run_training
+
+    run_training(experiment, data, run, init, register, seed)
+
+
+@cli.command()
+@click.option("--model", default="both", show_default=True, help="unet, ffnn or both.")
+@click.option("--force", type=click.BOOL, default=False, help="Promote whatever the comparison says.")
+@click.option("--data", type=WORD, default="", help="Where the challenger's scenes lie, if they have moved.")
+def promote(model: str, force: bool, data: str | None) -> None:
+    """Make the challenger champion if it is better on pixels that neither was trained on."""
+    from glacier_ml.studies.commands import run_promotion
+
+    run_promotion(model, force, data)
+
+
+@cli.command("cross-validate")
+@DATA
+@experiment_option("experiments/unet.yaml")
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Seeds a fold.")
+@click.option(
+    "--protocol", default="place", show_default=True, help="place, region, scene, block or random (leaky)."
+)
+def cross_validate(data: str | None, experiment: str, seeds: int, protocol: str) -> None:
+    """Train fixed parameters on folds and score the part left out; nothing is registered."""
+    from glacier_ml.studies.commands import run_cross_validation
+
+    run_cross_validation(experiment, data, seeds, protocol)
+
+
+@cli.command()
+@DATA
+@output_option("comparison", "Folder for tables and maps.")
+def compare(data: str | None, output: str) -> None:
+    """Score champions and baselines on the held-out scenes (role test)."""
+    from glacier_ml.studies.commands import run_comparison
+
+    run_comparison(data, output)
+
+
+@cli.command()
+@DATA
+@click.option("--model", default="models:/glacier-unet@champion", show_default=True, help="Registered model.")
+@output_option("maps", "Folder for rasters and previews.")
+@click.option("--scheduler", type=WORD, default="", help="Not in use yet: scenes are mapped one by one.")
+def predict(data: str | None, model: str, output: str, scheduler: str | None) -> None:
+    """Map every scene of data with a registered model: probability, mask, preview, area."""
+    from glacier_ml.studies.commands import run_prediction
+
+    if scheduler:
+        raise GlacierError(
+            f"scheduler: {scheduler} cannot be used yet; leave it out to map scenes one by one"
+        )
+    run_prediction(data, model, output)
+
+
+@cli.command("main")
+@DATA
+@click.option("--trials", type=COUNT, default=3, show_default=True, help="Trials of each study.")
+@SEED_OPTION
+def everything(data: str | None, trials: int | None, seed: int) -> None:
+    """Tune both networks, promote, compare on the held-out scenes and map them, in one go."""
+    from glacier_ml.studies.commands import run_everything
+
+    run_everything(data, trials, seed)
