@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Disturbance = Callable[[Array], Array]
+"""Changes features (rows, columns, features) into others of the same shape, see `evaluation.importance`."""
 
 WINDOW, OVERLAP = 256, 64  # of the stitched map [px]: the same for every network, whatever it trained on
 WINDOWS_AT_ONCE = 4
@@ -86,7 +89,14 @@ class NetworkClassifier:
         """Kind of reflectance that it was trained on, see `Scene.quantity`."""
         return self.origin.get("quantity", TOA)
 
-    def probability(self, scene: Scene, wanted: Mask | None = None) -> Array:
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Features that it was trained on, in the order of the network's input."""
+        return feature_set(self.parameters.features).features
+
+    def probability(
+        self, scene: Scene, wanted: Mask | None = None, disturb: Disturbance | None = None
+    ) -> Array:
         """Map a scene.
 
         Parameters
@@ -95,6 +105,8 @@ class NetworkClassifier:
             With at least `bands`.
         wanted : ndarray of bool, optional
             (rows, columns): only windows that hold a wanted pixel are computed.
+        disturb : callable, optional
+            Changes the features before the network sees them, to find out what it makes of them.
 
         Returns
         -------
@@ -106,7 +118,7 @@ class NetworkClassifier:
         GlacierError
             Where the scene lacks a band or holds another kind of reflectance than the network learned from.
         """
-        return self._probability(self.logit(scene, wanted))
+        return self._probability(self.logit(scene, wanted, disturb))
 
     def probability_of_array(self, stack: Array) -> Array:
         """Map an array (rows, columns, bands) of reflectance; NaN in any band is no data."""
@@ -114,11 +126,15 @@ class NetworkClassifier:
         logit = self._stitch(self._features(stack), valid)
         return self._probability(np.where(valid, logit, np.float32(np.nan)))
 
-    def logit(self, scene: Scene, wanted: Mask | None = None) -> Array:
-        """Stitched logits (rows, columns) before the temperature, NaN where not valid or not wanted."""
+    def features(self, scene: Scene) -> Array:
+        """Features (rows, columns, features) as the network is fed them, 0 where the scene is not valid."""
         check_quantity(scene.name, scene.quantity, self.quantity)
+        return self._features(scene.stack(self.bands))
+
+    def logit(self, scene: Scene, wanted: Mask | None = None, disturb: Disturbance | None = None) -> Array:
+        """Stitched logits (rows, columns) before the temperature, NaN where not valid or not wanted."""
         wanted = scene.valid if wanted is None else np.logical_and(wanted, scene.valid)
-        features = self._features(scene.stack(self.bands))
+        features = self.features(scene) if disturb is None else disturb(self.features(scene))
         return np.where(wanted, self._stitch(features, wanted), np.float32(np.nan))
 
     def calibrated(self, threshold: float, temperature: float) -> NetworkClassifier:

@@ -109,6 +109,34 @@ def test_logits_of_any_size_are_probabilities(classifier):
     assert np.isfinite(probability).all() and 0 <= probability.min() <= probability.max() <= 1
 
 
+def test_a_disturbance_changes_what_the_network_is_fed_and_nothing_else(classifier):
+    scene = made_scene("any", (60, 50), nodata=10).scene
+    seen = []
+
+    def darker(features):
+        seen.append(features)
+        return np.where(scene.valid[..., None], features * 0.5, features)
+
+    changed = classifier.probability(scene, disturb=darker)
+    assert classifier.feature_names == (
+        "blue",
+        "green",
+        "red",
+        "nir",
+        "swir1",
+        "ndsi",
+        "ndwi",
+        "log_red_swir1",
+    )
+    assert seen[0].shape == (60, 50, 8)  # one call, with the features of the whole scene
+    np.testing.assert_array_equal(seen[0], classifier.features(scene))
+    np.testing.assert_array_equal(seen[0][..., 0], np.where(scene.valid, scene.bands["blue"], 0))
+    np.testing.assert_array_equal(np.isfinite(changed), scene.valid)
+    whole = classifier.probability(scene)
+    assert (changed[scene.valid] != whole[scene.valid]).any()
+    np.testing.assert_array_equal(classifier.probability(scene, disturb=lambda features: features), whole)
+
+
 def test_a_scene_without_a_needed_band_is_refused(classifier):
     scene = made_scene("dark", (40, 30), drop=("nir", "swir1")).scene
     with pytest.raises(
