@@ -33,12 +33,14 @@ from glacier_ml.studies.tracking.runs import (
     start_run,
     tag_run,
 )
+from glacier_ml.studies.tracking.search import finished_run
 
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "active_run_id",
     "environment_tags",
+    "finished_run",
     "load_classifier",
     "log_classifier",
     "log_dict",
