@@ -192,8 +192,9 @@ def comparison_maps(maps: SceneMaps) -> Figure:
     add_outline(axes, maps.truth, scene.valid)
     axes.set_title(f"false colour, true outline ({_percent(maps.truth, maps.valid)} glacier)", fontsize=9)
     add_scale_bar(axes, scene)
-    for position, (name, mask) in enumerate(masks.items(), start=2):
+    for position, (name, (mask, *others)) in enumerate(masks.items(), start=2):
         scored = confusion(maps.truth, mask, maps.valid)
+        name = f"{name}, the first of {len(others) + 1} seeds" if others else name
         axes = figure.add_subplot(rows, columns, position)
         show_panel(axes, outcome_image(maps.truth, mask, maps.valid))
         axes.set_title(f"{name}\nIoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}", fontsize=9)

@@ -86,7 +86,7 @@ def compare_champions(networks: Sequence[NetworkClassifier], catalog: Catalog, o
     # The networks' own rule: the baselines learn from the very pixels that the networks did.
     classifiers = [*networks, *_baselines(catalog, networks[-1].origin["splits"][0]["rule"])]
     earlier = earlier_outlines(catalog.of_role("train"), held_out)
-    maps = classify_scenes(classifiers, held_out, earlier)
+    maps = classify_scenes([[one] for one in classifiers], held_out, earlier)
     contest = Contest(score_maps(maps), compare_pairs(maps), Path(output))
     for name in _write(contest, maps):
         tracking.log_files(contest.output / name, "comparison")

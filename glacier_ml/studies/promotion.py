@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.evaluation.comparison import Interval, bootstrap_difference, spatial_blocks
+from glacier_ml.evaluation.bootstrap import Interval, bootstrap_difference, spatial_blocks
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.splits import untrained_pixels
 from glacier_ml.scenes.catalog import LabelledScene, open_catalog

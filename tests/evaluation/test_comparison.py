@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.evaluation.bootstrap import bootstrap_difference, spatial_blocks
 from glacier_ml.evaluation.comparison import (
     EARLIER,
     POOLED,
-    bootstrap_difference,
     classify_scenes,
     compare,
     compare_pairs,
     earlier_outlines,
-    spatial_blocks,
 )
 from glacier_ml.scenes.catalog import CatalogEntry, LabelledScene
 from glacier_ml.scenes.scene import Grid, Scene
@@ -202,7 +201,7 @@ def test_interval_covers_the_difference_of_equal_maps_about_as_often_as_it_says(
 def test_pairs_come_with_intervals():
     scene = labelled("a", np.ones((8, 8)))
     half = np.tile([[1.0, 0.0]], (8, 4))
-    maps = classify_scenes([Drawn("half", half), Drawn("all", np.ones((8, 8)))], [scene])
+    maps = classify_scenes([[Drawn("half", half)], [Drawn("all", np.ones((8, 8)))]], [scene])
     pairs = compare_pairs(maps, side=4)
     assert pairs[["first", "second"]].values.tolist() == [["half", "all"]]
     assert pairs.loc[0, ["difference", "low", "high"]].tolist() == [0.5, 0.5, 0.5]

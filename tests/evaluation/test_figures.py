@@ -130,13 +130,13 @@ def test_comparison_maps_have_a_panel_a_classifier(scene, mask, tmp_path):
     maps = SceneMaps(
         labelled(scene, mask),
         scene.valid,
-        {"U-Net": probability, "NDSI": 1 - probability},
-        {"U-Net": 0.5, "NDSI": 0.5},
+        {"U-Net": [probability] * 2, "NDSI": [1 - probability]},
+        {"U-Net": [0.5, 0.5], "NDSI": [0.5]},
         mask,
     )
     said = drawn(figures.comparison_maps(maps), tmp_path)
     for part in (
-        "U-Net\nIoU 1.000",
+        "U-Net, the first of 2 seeds\nIoU 1.000",
         "NDSI\nIoU 0.000",
         "earlier outline unchanged",
         "false positive",
