@@ -39,11 +39,11 @@ class Fitted:
     Attributes
     ----------
     classifier : NetworkClassifier
-        With the weights of the best epoch.
+        With the weights of the best epoch, or of the last one where `keep_best` is off.
     history : list of dict
         Metrics of each epoch, `train/...` and `val/...`.
     best_epoch : int
-        Index into `history`.
+        Index into `history`, of the epoch whose weights are kept once the training has ended.
     pieces : int
         Parts that each batch was split into to stay within memory.
     """
@@ -54,17 +54,24 @@ class Fitted:
     pieces: int = 1
     weights: list[NDArray] = field(default_factory=list)
 
-    def record(self, metrics: Metrics, monitor: str) -> None:
+    def record(self, metrics: Metrics, monitor: str, keep_best: bool = True) -> None:
         """Note an epoch, and keep the network's weights where it is the best so far."""
         self.history.append(metrics)
         sign = -1 if monitor == "val/loss" else 1
         if len(self.history) == 1 or sign * metrics[monitor] > sign * self.best[monitor]:
             self.best_epoch = len(self.history) - 1
-            self.weights = self.classifier.network.get_weights()
+            self.weights = self.classifier.network.get_weights() if keep_best else []
+
+    def finish(self) -> None:
+        """Give the network the weights kept; the last epoch's, where none were, are in it already."""
+        if self.weights:
+            self.classifier.network.set_weights(self.weights)
+        else:
+            self.best_epoch = len(self.history) - 1
 
     @property
     def best(self) -> Metrics:
-        """Metrics of the best epoch."""
+        """Metrics of the best epoch; after a training without `keep_best`, of the last."""
         return self.history[self.best_epoch]
 
 
@@ -79,7 +86,7 @@ def fit(
     on_epoch: Callable[[int, Metrics], None] | None = None,
     initial: NetworkClassifier | None = None,
 ) -> Fitted:
-    """Train a network, and keep the weights of its best epoch.
+    """Train a network, and keep the weights of its best epoch, or of its last (`keep_best`).
 
     Parameters
     ----------
@@ -101,12 +108,12 @@ def fit(
     step = TrainingStep(fitted.classifier.network, parameters, samples.steps)
     for epoch in range(parameters.epochs):
         metrics = _train_epoch(step, samples, epoch, fitted.pieces) | validate(fitted.classifier)
-        fitted.record(metrics, parameters.monitor)
+        fitted.record(metrics, parameters.monitor, parameters.keep_best)
         if on_epoch:
             on_epoch(epoch, metrics)
         if parameters.patience and epoch - fitted.best_epoch >= parameters.patience:
             break
-    fitted.classifier.network.set_weights(fitted.weights)
+    fitted.finish()
     return fitted
 
 

@@ -30,6 +30,9 @@ def test_defaults_of_the_per_pixel_network_are_the_reports():
         ({"levels": 2, "base_filters": 4}, [4, 8], 2),
         ({"filters": [12, 24, 48, 96, 96]}, [12, 24, 48, 96, 96], 16),
         ({"levels": 8, "filters": [3, 5, 7]}, [3, 5, 7], 4),  # the list overrides levels
+        # the report's rule: 256 / 8 = 32, doubled but for the bottom
+        ({"filters": "tile"}, [32, 64, 128, 256, 256], 16),
+        ({"filters": "tile", "tile_divisor": 64, "levels": 3}, [4, 8, 8], 4),
     ],
 )
 def test_filters_and_stride(changed, filters, stride):
@@ -58,6 +61,11 @@ def test_filters_and_stride(changed, filters, stride):
         ({"filters": [8, 0]}, r"filters\.1", "greater than or equal to 1"),
         ({"head_nodes": [0]}, r"head_nodes\.0", "greater than or equal to 1"),
         ({"glacier_weight": "even"}, "glacier_weight", "'balanced'|valid number"),
+        ({"filters": "tile", "tile_divisor": 7}, "tile_divisor", "96 px is no multiple of 7"),
+        ({"epoch_pixels": 0}, "epoch_pixels", "recipe: report alone"),
+        ({"recipe": "report", "features": "spectral"}, "features", "report_ratio and report_ndsi"),
+        ({"recipe": "report", "noise": 0.01}, "noise", "report has 0.0 .found 0.01"),
+        ({"recipe": "report", "schedule": "cosine"}, "schedule", "report has fixed"),
     ],
 )
 def test_a_fault_names_place_key_and_rule_in_one_line(changed, key, rule):
@@ -90,10 +98,39 @@ def test_a_dropout_list_of_the_wrong_length_is_refused():
     assert parse_parameters({**UNET, "dropout": [0.1] * 9}, "here").dropout == [0.1] * 9
 
 
+def test_the_reports_recipe_fills_in_what_the_report_did():
+    unet = parse_parameters({"network": "unet", "recipe": "report", "tile_size": 288}, "here")
+    assert (unet.optimizer, unet.epochs, unet.schedule, unet.clip_norm) == ("adam", 200, "fixed", 0)
+    assert (unet.monitor, unet.patience, unet.keep_best) == ("train/accuracy", 15, False)
+    assert unet.level_filters == [36, 72, 144, 288, 288]
+    assert unet.dropout == [0.1, 0.1, 0.2, 0.2, 0.3, 0.2, 0.2, 0.1, 0.1] and not unet.batch_norm
+    ffnn = parse_parameters({"network": "ffnn", "recipe": "report"}, "here")
+    assert (ffnn.optimizer, ffnn.learning_rate, ffnn.momentum, ffnn.epochs) == ("sgd", 0.3, 0, 400)
+    assert (ffnn.hidden_layers, ffnn.nodes, ffnn.activation, ffnn.penalty) == (4, 100, "relu", 0)
+
+
+def test_what_is_given_beside_the_recipe_counts():
+    given = {"network": "ffnn", "recipe": "report", "patience": 3, "momentum": 0.9, "batch_pixels": 256}
+    parameters = parse_parameters(given, "here")
+    assert (parameters.patience, parameters.momentum, parameters.batch_pixels) == (3, 0.9, 256)
+
+
+def test_the_reports_pixels_come_one_by_one():
+    with pytest.raises(GlacierError, match="tile_size: recipe: report takes single pixels .found 32"):
+        parse_parameters({"network": "ffnn", "recipe": "report", "tile_size": 32}, "here")
+
+
+def test_parameters_stored_before_there_were_recipes_are_sound():
+    old = {**UNET, "features": "spectral", "monitor": "val/iou", "batch_norm": True}
+    parameters = parse_parameters(old, "here")
+    assert (parameters.recipe, parameters.keep_best) == ("sound", True)
+
+
 @given(
     st.fixed_dictionaries(
         {},
         optional={
+            "recipe": st.sampled_from(["sound", "report"]),
             "learning_rate": st.floats(1e-8, 10),
             "penalty": st.floats(0, 1),
             "levels": st.integers(2, 5),
@@ -104,6 +141,9 @@ def test_a_dropout_list_of_the_wrong_length_is_refused():
     ).filter(lambda values: not (isinstance(values.get("dropout"), list) and values.get("levels", 5) != 5))
 )
 def test_parameters_come_back_from_json_as_they_were(values):
+    if values.get("recipe") == "report":
+        values = {key: value for key, value in values.items() if key != "glacier_weight"}
+        values["features"] = "report_ndsi"
     parameters = parse_parameters({**UNET, **values}, "here")
     assert parse_parameters(json.loads(json.dumps(parameters.model_dump())), "here") == parameters
 
