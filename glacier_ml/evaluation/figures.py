@@ -284,7 +284,7 @@ def add_scale_bar(axes: Axes, scene: Scene) -> None:
     """Bar of a round number of km, about a quarter of the scene's width, in its lower left corner."""
     rows, columns = scene.shape
     pixel_km = _pixel_width_km(scene)
-    length_km = _round_length(columns * pixel_km / 4)
+    length_km = round_length(columns * pixel_km / 4)
     left, right, bottom = 0.04 * columns, 0.04 * columns + length_km / pixel_km, 0.96 * rows
     for colour, width in (("k", 4), ("w", 2)):
         axes.plot((left, right), (bottom, bottom), color=colour, linewidth=width, solid_capstyle="butt")
@@ -293,10 +293,10 @@ def add_scale_bar(axes: Axes, scene: Scene) -> None:
     axes.text((left + right) / 2, 0.94 * rows, f"{length_km:g} km", **label)
 
 
-def _round_length(length: float) -> float:
+def round_length(length: float) -> float:
     """Largest of 1, 2, 5 times a power of ten that is not above the length.
 
-    >>> [_round_length(length) for length in (3.7, 0.61, 12.0)]
+    >>> [round_length(length) for length in (3.7, 0.61, 12.0)]
     [2.0, 0.5, 10.0]
     """
     power = 10.0 ** np.floor(np.log10(length))
