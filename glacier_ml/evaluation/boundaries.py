@@ -89,7 +89,7 @@ def distances(origin: Mask, target: Mask, pixel_m: tuple[float, float]) -> NDArr
     if not target.any():
         return np.full(np.count_nonzero(origin), np.inf)
     scale = np.asarray(pixel_m, dtype=np.float64)
-    found, _ = KDTree(np.argwhere(target) * scale).query(np.argwhere(origin) * scale)
+    found, _ = KDTree(np.argwhere(target) * scale, balanced_tree=False).query(np.argwhere(origin) * scale)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glacier_ml.evaluation.boundaries import pixel_size_m
 from glacier_ml.evaluation.metrics import Confusion, confusion
 from glacier_ml.scenes.scene import Scene
 
@@ -283,7 +284,7 @@ def _add_outcomes(figure: Figure) -> None:
 def add_scale_bar(axes: Axes, scene: Scene) -> None:
     """Bar of a round number of km, about a quarter of the scene's width, in its lower left corner."""
     rows, columns = scene.shape
-    pixel_km = _pixel_width_km(scene)
+    pixel_km = pixel_size_m(scene)[1] / 1000
     length_km = round_length(columns * pixel_km / 4)
     left, right, bottom = 0.04 * columns, 0.04 * columns + length_km / pixel_km, 0.96 * rows
     for colour, width in (("k", 4), ("w", 2)):
@@ -301,21 +302,6 @@ def round_length(length: float) -> float:
     """
     power = 10.0 ** np.floor(np.log10(length))
     return float(max(factor * power for factor in (1, 2, 5) if factor * power <= length * (1 + 1e-9)))
-
-
-def _pixel_width_km(scene: Scene) -> float:
-    """Ground distance of one column at the scene's centre."""
-    from pyproj import CRS, Transformer
-
-    crs = CRS.from_wkt(scene.grid.crs.to_wkt())
-    rows, columns = scene.shape
-    eastings, northings = zip(
-        *(scene.grid.transform @ (columns / 2 + shift, rows / 2) for shift in (-0.5, 0.5)), strict=True
-    )
-    geodetic = crs.geodetic_crs or crs
-    longitudes, latitudes = Transformer.from_crs(crs, geodetic, always_xy=True).transform(eastings, northings)
-    _, _, metres = geodetic.get_geod().inv(longitudes[0], latitudes[0], longitudes[1], latitudes[1])
-    return metres / 1000
 
 
 def _percent(mask: Mask, counted: Mask) -> str:

@@ -158,14 +158,6 @@ def test_preview_of_tiny_and_one_class_scenes_is_drawn(shape, level, tmp_path):
     drawn(figures.preview(made_scene(shape), probability, 0.5), tmp_path)
 
 
-def test_pixel_width_is_that_on_the_ground():
-    # on UTM's central meridian the map is .9996 of the ground: 30 m on the map are 30.012 m
-    assert figures._pixel_width_km(made_scene()) == pytest.approx(0.030 / 0.9996, rel=1e-5)
-    # a thousandth of a degree at the equator: 6378137 m * pi / 180000 = 111.319 m
-    equator = made_scene(crs=CRS.from_epsg(4326), transform=Affine(0.001, 0, 0, 0, -0.001, 0.03))
-    assert figures._pixel_width_km(equator) == pytest.approx(0.111319, rel=1e-5)
-
-
 def test_figures_leave_no_global_state():
     from matplotlib import _pylab_helpers
 
