@@ -28,8 +28,8 @@ class Confusion:
     Examples
     --------
     >>> counts = Confusion(true_positive=6, false_positive=2, false_negative=4, true_negative=8)
-    >>> counts.accuracy, counts.precision, counts.recall, counts.iou
-    (0.7, 0.75, 0.6, 0.5)
+    >>> counts.accuracy, counts.precision, counts.recall, counts.iou, counts.kappa
+    (0.7, 0.75, 0.6, 0.5, 0.4)
     """
 
     true_positive: int
@@ -44,29 +44,57 @@ class Confusion:
 
     @property
     def accuracy(self) -> float:
-        """Share of the pixels mapped right, 0 to 1; NaN without pixels."""
+        """Share of the pixels mapped right, (TP + TN) / all, 0 to 1 without unit; NaN without pixels.
+
+        Definition as in scikit-learn's accuracy_score, common usage.
+        """
         return _ratio(self.true_positive + self.true_negative, self.pixels)
 
     @property
     def precision(self) -> float:
-        """Share of the mapped glacier that is glacier, 0 to 1; NaN where no glacier is mapped."""
+        """Share of the mapped glacier that is glacier, TP / (TP + FP), 0 to 1; NaN where none is mapped.
+
+        Definition as in scikit-learn's precision_score, common usage.
+        """
         return _ratio(self.true_positive, self.true_positive + self.false_positive)
 
     @property
     def recall(self) -> float:
-        """Share of the glacier that is mapped, 0 to 1; NaN where there is no glacier."""
+        """Share of the glacier that is mapped, TP / (TP + FN), 0 to 1; NaN where there is no glacier.
+
+        Definition as in scikit-learn's recall_score, common usage.
+        """
         return _ratio(self.true_positive, self.true_positive + self.false_negative)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); NaN where IoU is NaN."""
+        """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN), 0 to 1; NaN where IoU is NaN.
+
+        Definition as in scikit-learn's f1_score, common usage.
+        """
         errors = self.false_positive + self.false_negative
         return _ratio(2 * self.true_positive, 2 * self.true_positive + errors)
 
     @property
     def iou(self) -> float:
-        """Glacier intersection over union, TP / (TP + FP + FN); NaN with no glacier mapped and none there."""
+        """Glacier intersection over union, TP / (TP + FP + FN), 0 to 1; NaN with none mapped and none there.
+
+        The coefficient of community of Jaccard (1912), New Phytologist 11, 37-50.
+        """
         return _ratio(self.true_positive, self.true_positive + self.false_positive + self.false_negative)
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa: accuracy beyond that of chance, of what is there to gain; -1 to 1 without unit.
+
+        (p - e) / (1 - e), p the accuracy, e the accuracy of a map with as much glacier laid out at random;
+        0 is chance. NaN where map and truth hold the same class alone. Cohen (1960), Educational and
+        Psychological Measurement 20, 37-46.
+        """
+        mapped, missed = self.true_positive + self.false_positive, self.false_negative + self.true_negative
+        there, other = self.true_positive + self.false_negative, self.false_positive + self.true_negative
+        beyond = self.true_positive * self.true_negative - self.false_positive * self.false_negative
+        return _ratio(2 * beyond, mapped * other + there * missed)
 
     def __add__(self, other: Confusion) -> Confusion:
         """Pool the pixels of two maps."""

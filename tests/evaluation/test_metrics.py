@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glacier_ml.errors import GlacierError
@@ -40,19 +40,25 @@ def test_scores_worked_by_hand():
     assert scored.recall == 0.6
     assert scored.f1 == pytest.approx(2 / 3)
     assert scored.iou == 0.5
+    # by chance right: 40 mapped x 50 there + 60 left out x 50 others of 100 x 100: .5; (.7 - .5) / (1 - .5)
+    assert scored.kappa == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(
     ("scored", "undefined"),
     [
-        (Confusion(0, 0, 0, 9), {"precision", "recall", "f1", "iou"}),  # no glacier mapped, none there
+        (
+            Confusion(0, 0, 0, 9),
+            {"precision", "recall", "f1", "iou", "kappa"},
+        ),  # no glacier mapped, none there
         (Confusion(0, 0, 4, 5), {"precision"}),  # none mapped
         (Confusion(0, 4, 0, 5), {"recall"}),  # none there
-        (Confusion(0, 0, 0, 0), {"accuracy", "precision", "recall", "f1", "iou"}),  # no pixel
+        (Confusion(0, 0, 0, 0), {"accuracy", "precision", "recall", "f1", "iou", "kappa"}),  # no pixel
     ],
 )
 def test_a_ratio_of_nothing_by_nothing_is_nan(scored, undefined):
-    scores = {name: getattr(scored, name) for name in ("accuracy", "precision", "recall", "f1", "iou")}
+    names = ("accuracy", "precision", "recall", "f1", "iou", "kappa")
+    scores = {name: getattr(scored, name) for name in names}
     assert {name for name, score in scores.items() if math.isnan(score)} == undefined
 
 
@@ -60,6 +66,30 @@ def test_all_background_is_accurate_and_worth_nothing():
     # 20 % glacier, none mapped: accuracy .8, IoU 0
     scored = confusion(np.arange(100) < 20, np.zeros(100, dtype=bool))
     assert (scored.accuracy, scored.iou) == (0.8, 0.0)
+
+
+def test_kappa_is_0_for_chance_and_below_for_worse():
+    # 20 of 100 px glacier; 10 mapped, a fifth of them right, as chance has it
+    assert Confusion(2, 8, 18, 72).kappa == 0
+    assert Confusion(20, 0, 0, 80).kappa == 1
+    assert Confusion(0, 50, 50, 0).kappa == -1
+
+
+@settings(max_examples=30, deadline=None)  # the import is slow
+@given(confusions)
+def test_kappa_is_that_of_scikit_learn(scored):
+    from sklearn.metrics import cohen_kappa_score
+
+    if not math.isnan(scored.kappa):
+        truth, mapped = [1, 0, 1, 0], [1, 1, 0, 0]
+        weights = (
+            scored.true_positive,
+            scored.false_positive,
+            scored.false_negative,
+            scored.true_negative,
+        )
+        expected = cohen_kappa_score(truth, mapped, sample_weight=weights)
+        assert scored.kappa == pytest.approx(expected, abs=1e-12)
 
 
 @given(confusions)
