@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from itertools import product
 from pathlib import Path
@@ -17,7 +18,7 @@ from glacier_ml.learning.parameters import AnyParameters, first_fault, parse_par
 from glacier_ml.learning.splits import Protocol, SplitRule
 from glacier_ml.scenes.entries import UniqueKeyLoader
 
-Value = bool | int | float | str
+Value = bool | int | float | str | list[int]
 
 
 class _Strict(BaseModel):
@@ -28,6 +29,15 @@ class Choices(_Strict):
     """A parameter searched over named values."""
 
     choices: list[Value] = Field(min_length=1)
+
+    @property
+    def words(self) -> list[bool | int | float | str]:
+        """The choices as a storage of studies can hold them: a list as its JSON text.
+
+        >>> Choices(choices=[[], [32, 32]]).words
+        ['[]', '[32, 32]']
+        """
+        return [json.dumps(value) if isinstance(value, list) else value for value in self.choices]
 
     @property
     def probes(self) -> list[Value]:
@@ -78,6 +88,26 @@ class SplitSection(_Strict):
     held: list[str] = []
 
 
+Side = Literal["sound", "report"]
+Budget = Literal["full", "small", "tiny"]
+
+
+class Changes(_Strict):
+    """What a protocol or a budget replaces, key by key; a parameter given null goes back to its default.
+
+    `protocols` is what a budget replaces in one protocol alone.
+    """
+
+    parameters: dict[str, Any] = {}
+    search: dict[str, Space] = {}
+    split: SplitSection | None = None
+    protocols: dict[Side, Changes] = {}
+
+
+# Keys that shape no trial of the file itself; a variant has taken over what its protocol and budget say.
+NO_TRIAL = {"title", "trials", "thresholds", "protocols", "budgets"}
+
+
 class Experiment(_Strict):
     """One experiment file.
 
@@ -85,6 +115,8 @@ class Experiment(_Strict):
     ----------
     name : str
         Of the studies that it starts.
+    title : str
+        What it asks.
     parameters : dict
         Values of everything that is not searched, and the known-good baseline of what is.
     search : dict
@@ -95,9 +127,14 @@ class Experiment(_Strict):
         Epochs of the refit of the best parameters.
     memory_limit : float
         Share of the memory available at the start that one step of a trial may take by estimate.
+    thresholds : list of float
+        Probabilities from which on a trained network's map is glacier, where that is the question.
+    protocols, budgets : dict of Changes
+        What `variant` replaces: by the report's way of doing it, by a smaller budget.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    title: str = ""
     parameters: dict[str, Any]
     search: dict[str, Space] = {}
     split_seed: int = Field(default=0, ge=0)
@@ -109,6 +146,9 @@ class Experiment(_Strict):
     startup_trials: int = Field(default=4, ge=0)
     warmup_epochs: int = Field(default=2, ge=0)
     memory_limit: float = Field(default=0.6, gt=0, le=1)
+    thresholds: list[Annotated[float, Field(gt=0, lt=1)]] = []
+    protocols: dict[Side, Changes] = {}
+    budgets: dict[Budget, Changes] = {}
 
     @property
     def network(self) -> str:
@@ -135,12 +175,57 @@ class Experiment(_Strict):
     @property
     def digest(self) -> str:
         """SHA-256 of all that shapes a trial; `trials` only says how many there are."""
-        content = self.model_dump(mode="json", exclude={"trials"})
+        content = self.model_dump(mode="json", exclude=NO_TRIAL)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def with_values(self, values: dict[str, Any]) -> AnyParameters:
-        """Give the parameters with some values replaced."""
-        return parse_parameters({**self.parameters, **values}, f"experiment {self.name}")
+        """Give the parameters with some values replaced, lists also from their JSON text."""
+        plain = {
+            key: json.loads(value) if isinstance(value, str) and value.startswith("[") else value
+            for key, value in values.items()
+        }
+        return parse_parameters({**self.parameters, **plain}, f"experiment {self.name}")
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Protocols that the file has: always the sound one, and the report's where it says what differs."""
+        return ("sound", *(side for side in self.protocols if side != "sound"))
+
+    def variant(self, protocol: Side = "sound", budget: Budget = "full") -> Experiment:
+        """Give the experiment as one protocol and budget have it; a grid's trials are all its points.
+
+        The protocol's changes come first, then the budget's, then the budget's for that protocol.
+
+        Raises
+        ------
+        GlacierError
+            Where the experiment has no such protocol or budget, or the values do not fit together.
+        """
+        self._check_known("protocol", protocol, self.sides)
+        self._check_known("budget", budget, ("full", *self.budgets))
+        values = self.model_dump(exclude={"protocols", "budgets"}, exclude_unset=True)
+        size = self.budgets.get(budget, Changes())
+        for changes in (self.protocols.get(protocol), size, size.protocols.get(protocol)):
+            if changes:
+                values = _changed(values, changes)
+        name = "-".join([self.name, protocol, budget])
+        changed = Experiment.model_validate({**values, "name": name})
+        _check(changed, f"experiment {name}")
+        points = math.prod(len(space.probes) for space in changed.search.values())
+        return changed.model_copy(update={"trials": points}) if self.sampler == "grid" else changed
+
+    def _check_known(self, key: str, name: str, known: tuple[str, ...]) -> None:
+        if name not in known:
+            raise GlacierError(
+                f"experiment {self.name}: {key}: has no '{name}'; choose among {', '.join(known)}"
+            )
+
+
+def _changed(values: dict[str, Any], changes: Changes) -> dict[str, Any]:
+    new = changes.model_dump(exclude={"protocols"}, exclude_unset=True)
+    merged = {key: {**values.get(key, {}), **new.get(key, {})} for key in ("parameters", "search")}
+    merged["parameters"] = {key: value for key, value in merged["parameters"].items() if value is not None}
+    return values | merged | ({"split": new["split"]} if new.get("split") else {})
 
 
 class _Loader(UniqueKeyLoader):
@@ -182,6 +267,8 @@ def read_experiment(path: str | Path, network: str | None = None) -> Experiment:
     except ValidationError as error:
         raise GlacierError(f"{path}: {_readable(first_fault(error))}") from error
     _check(experiment, path)
+    for side, budget in product(experiment.sides, experiment.budgets):
+        experiment.variant(side, budget)
     if network and experiment.network != network:
         raise GlacierError(
             f"{path}: network: is {experiment.network}, this command tunes a {network}; "
@@ -195,7 +282,7 @@ def _readable(fault: str) -> str:
     return fault.replace(".Choices", "").replace(".Range", "")
 
 
-def _check(experiment: Experiment, path: Path) -> None:
+def _check(experiment: Experiment, path: str | Path) -> None:
     baseline = parse_parameters(experiment.parameters, f"{path}: parameters")
     for key, space in experiment.search.items():
         if key not in type(baseline).model_fields or key == "network":
@@ -213,7 +300,7 @@ def _check(experiment: Experiment, path: Path) -> None:
         )
 
 
-def _check_tiles(experiment: Experiment, path: Path) -> None:
+def _check_tiles(experiment: Experiment, path: str | Path) -> None:
     """Refuse tile sizes that some searched number of levels cannot pool: trials would fail midway."""
     sizes, levels = experiment.search.get("tile_size"), experiment.search.get("levels")
     if isinstance(sizes, Range):

@@ -188,6 +188,10 @@ def test_the_wrong_network_is_told_with_the_right_command(written):
 
 CHANGES = {
     "name": "other",
+    "title": "What?",
+    "thresholds": [0.5],
+    "protocols": {"report": {"parameters": {"penalty": 0.1}}},
+    "budgets": {"tiny": {"parameters": {"epochs": 1}}},
     "parameters": {**PARAMETERS, "penalty": 0.1},
     "search": {"levels": {"low": 4, "high": 5}},
     "split_seed": 1,
@@ -202,13 +206,13 @@ CHANGES = {
 }
 
 
-def test_the_digest_ignores_the_number_of_trials_and_nothing_else(written):
+def test_the_digest_ignores_what_shapes_no_trial_and_nothing_else(written):
     assert set(CHANGES) == set(Experiment.model_fields)  # a new key must be decided on here
     digest = read_experiment(written()).digest
     same = {
         name for name, value in CHANGES.items() if read_experiment(written(**{name: value})).digest == digest
     }
-    assert same == {"trials"}
+    assert same == {"title", "trials", "thresholds", "protocols", "budgets"}
     assert re.fullmatch("[0-9a-f]{64}", digest)
 
 
