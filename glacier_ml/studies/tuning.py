@@ -19,12 +19,12 @@ from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Choices, Experiment
 from glacier_ml.studies.progress import Progress, show_progress
+from glacier_ml.studies.records import DEFAULT_STORAGE, give_back, process_name, take_up
 from glacier_ml.studies.trial import run_trial
 
 if TYPE_CHECKING:
     import optuna
 
-DEFAULT_STORAGE = "sqlite:///optuna.db"
 OBJECTIVE = "val/iou"
 FAILURES = 3  # trials that may fail beyond the number asked for before the study gives up
 
@@ -130,6 +130,7 @@ class Trial:
         """Run the trial; gives the objective."""
         import optuna
 
+        trial.set_user_attr("process", process_name())
         parameters = self.experiment.with_values(suggest(trial, self.experiment))
         tags = {"study": trial.study.study_name, "trial": str(trial.number)}
         with tracking.start_run(
@@ -143,6 +144,9 @@ class Trial:
                 raise
             except KeyboardInterrupt:  # the same command begins with it again
                 trial.study.enqueue_trial(trial.params)
+                raise
+            except SystemExit:  # likewise; optuna would leave the trial running for ever
+                give_back(trial.study, trial.number, trial.params)
                 raise
             except Exception as error:
                 tracking.set_tags({"state": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
@@ -174,7 +178,7 @@ def suggest(trial: optuna.Trial, experiment: Experiment) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, space in experiment.search.items():
         if isinstance(space, Choices):
-            values[name] = trial.suggest_categorical(name, space.choices)
+            values[name] = trial.suggest_categorical(name, space.words)
         elif space.whole:
             values[name] = trial.suggest_int(name, int(space.low), int(space.high), log=space.log)
         else:
@@ -216,12 +220,16 @@ def _sampler(experiment: Experiment, seed: int) -> optuna.samplers.BaseSampler:
 def _first_points(experiment: Experiment) -> list[dict[str, Any]]:
     """Values that are tried before any is drawn: the baseline's, and after them all others of a grid."""
     values = experiment.baseline.model_dump()
-    baseline = {name: values[name] for name in experiment.search}
+    baseline = {name: _word(values[name]) for name in experiment.search}
     if experiment.sampler != "grid":
         return [baseline]
-    grid = product(*(space.probes for space in experiment.search.values()))
+    grid = product(*(map(_word, space.probes) for space in experiment.search.values()))
     points = [dict(zip(experiment.search, point, strict=True)) for point in grid]
     return [baseline, *(point for point in points if point != baseline)]
+
+
+def _word(value: Any) -> Any:
+    return Choices(choices=[value]).words[0]
 
 
 def _note_inputs(
@@ -236,11 +244,12 @@ def _note_inputs(
     }
     if study.trials:
         print(f"{study.study_name}: goes on after {len(study.trials)} trials", file=sys.stderr)
+        take_up(study)
     else:
         _tell_changes(study, storage, experiment.name, inputs)
-        for point in _first_points(experiment):
-            study.enqueue_trial(point)
         study.set_user_attr("opened", time.time())
+    for point in _first_points(experiment):
+        study.enqueue_trial(point, skip_if_exists=True)
     for key, value in inputs.items():
         study.set_user_attr(key, value)
 

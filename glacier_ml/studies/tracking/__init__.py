@@ -24,6 +24,7 @@ from glacier_ml.studies.tracking.runs import (
     log_params,
     log_text,
     logged_dict,
+    package_version,
     run_classifier,
     run_exists,
     run_parameters,
@@ -33,7 +34,7 @@ from glacier_ml.studies.tracking.runs import (
     start_run,
     tag_run,
 )
-from glacier_ml.studies.tracking.search import finished_run
+from glacier_ml.studies.tracking.search import finished_run, run_history
 
 __all__ = [
     "CHALLENGER",
@@ -53,9 +54,11 @@ __all__ = [
     "logged_dict",
     "model_version",
     "move_alias",
+    "package_version",
     "register_model",
     "run_classifier",
     "run_exists",
+    "run_history",
     "run_parameters",
     "run_tags",
     "runs_link",

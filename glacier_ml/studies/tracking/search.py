@@ -30,3 +30,19 @@ def finished_run(tags: Mapping[str, object]) -> str | None:
 
 def _quoted(value: str) -> str:
     return f'"{value}"' if "'" in value else f"'{value}'"
+
+
+def run_history(run_id: str) -> list[dict[str, float]]:
+    """Read what `log_epochs` logged: one mapping an epoch, of the metrics `train/...` and `val/...`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        names = client().get_run(run_id).data.metrics
+    except MlflowException:
+        return []
+    epochs: dict[int, dict[str, float]] = {}
+    for name in sorted(names):
+        if name.startswith(("train/", "val/")):
+            for metric in client().get_metric_history(run_id, name):
+                epochs.setdefault(metric.step, {})[name] = metric.value
+    return [epochs[step] for step in sorted(epochs)]
