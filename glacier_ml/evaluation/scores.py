@@ -83,7 +83,7 @@ _PIXELS = (
         "",
         "higher",
         "TP / (TP + FP + FN): what is glacier in map and truth, of what is glacier in one of them",
-        _USAGE.format("jaccard_score"),
+        "Jaccard (1912), New Phytologist 11, 37-50; as in scikit-learn, sklearn.metrics.jaccard_score",
     ),
     Score(
         "kappa",
@@ -116,7 +116,7 @@ _DISTANCE = (
         "m",
         "lower",
         "mean distance of each boundary's pixels to the nearest one of the other, both directions pooled",
-        "average symmetric surface distance, definition as in common usage",
+        "average symmetric surface distance, as in MindSpore, mindspore.train.MeanSurfaceDistance",
     ),
     Score(
         "distance_median_m",
@@ -132,8 +132,9 @@ _DISTANCE = (
         "m",
         "lower",
         "smallest distance that 95 % of one boundary's pixels do not exceed, the larger of both directions",
-        "Hausdorff distance with a percentile for the maximum, common usage; the larger of both as in "
-        "MONAI, monai.metrics.HausdorffDistanceMetric",
+        "Huttenlocher, Klanderman and Rucklidge (1993), IEEE PAMI, Comparing images using the Hausdorff "
+        "distance: a rank for the maximum; 95 % and the larger of both as in MONAI, "
+        "monai.metrics.HausdorffDistanceMetric",
     ),
 )
 _AREA = (
@@ -202,7 +203,11 @@ def score_tally(tally: Tally) -> dict[str, Values]:
 
 
 def pixel_scores(confusion: NDArray) -> dict[str, Values]:
-    """Accuracy, precision, recall, F1, glacier IoU and kappa.
+    """Accuracy, precision, recall, F1, glacier IoU and kappa, without unit.
+
+    accuracy (TP + TN) / all, precision TP / (TP + FP), recall TP / (TP + FN), F1 2 TP / (2 TP + FP + FN), IoU
+    TP / (TP + FP + FN), kappa 2 (TP TN - FP FN) / ((TP + FP) (FP + TN) + (TP + FN) (FN + TN)); common usage,
+    IoU after Jaccard (1912), kappa after Cohen (1960), in full in `SCORES`.
 
     Parameters
     ----------
@@ -233,7 +238,10 @@ def pixel_scores(confusion: NDArray) -> dict[str, Values]:
 
 
 def boundary_scores(matched: NDArray) -> dict[str, Values]:
-    """Boundary F1 at each tolerance.
+    """Boundary F1 at each tolerance [px], without unit.
+
+    2 P R / (P + R), P the share of the mapped boundary's pixels within the tolerance of the true one, R the
+    share of the true one's within that of the mapped one; after Csurka, Larlus and Perronnin (2013).
 
     Parameters
     ----------
@@ -263,6 +271,11 @@ def boundary_scores(matched: NDArray) -> dict[str, Values]:
 
 def distance_scores(histograms: NDArray, steps: NDArray) -> dict[str, Values]:
     """Mean, median and 95 % Hausdorff distance of two boundaries [m].
+
+    Mean and median are over the pixels of both boundaries, each with its distance to the nearest of the other
+    one: the average symmetric surface distance. The last is the larger of the 95th percentiles of the two
+    directions, a ranked Hausdorff distance (Huttenlocher et al., 1993). A percentile is the smallest distance
+    that so many percent do not exceed, never one between two that occur.
 
     Parameters
     ----------
@@ -294,7 +307,21 @@ def distance_scores(histograms: NDArray, steps: NDArray) -> dict[str, Values]:
 
 
 def area_scores(confusion: NDArray, pixel_area_km2: float) -> dict[str, Values]:
-    """Mapped minus true glacier area [km2], [% of the true one].
+    """Mapped minus true glacier area [km2], [% of the true one]: (FP - FN) pixels, common usage.
+
+    Above 0 too much glacier is mapped, below too little; errors that cancel do not show.
+
+    Parameters
+    ----------
+    confusion : ndarray
+        (..., 4) pixels TP, FP, FN, TN.
+    pixel_area_km2 : float
+        Area of one pixel.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Each (...,); NaN without pixels, the percentage also without true glacier.
 
     Examples
     --------
