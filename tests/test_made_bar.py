@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from glacier_ml.evaluation.yardstick import calibrate, measure
-from glacier_ml.learning.calibration import THRESHOLDS, iou_by_threshold
+from glacier_ml.evaluation.yardstick import measure
+from glacier_ml.learning.calibration import THRESHOLDS, calibrate, iou_by_threshold
 from glacier_ml.learning.training import fit
 from glacier_ml.scenes.catalog import open_catalog
 from glacier_ml.scenes.made.ground import GROUND_CLASSES

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.evaluation.metrics import Confusion, confusion, mean_iou
-from glacier_ml.learning.calibration import apply_temperature, best_threshold, fit_temperature
+from glacier_ml.learning.calibration import calibrate as calibrate
 from glacier_ml.learning.classifier import NetworkClassifier
-from glacier_ml.learning.splits import Split
 
 if TYPE_CHECKING:
     from glacier_ml.scenes.catalog import LabelledScene
@@ -66,23 +65,3 @@ def score(classifier: NetworkClassifier, scene: LabelledScene, pixels: Mask) -> 
     inside = np.clip(probability, 1e-7, 1 - 1e-7)
     loss = -np.log(np.where(truth, inside, 1 - inside)).mean()
     return confusion(truth, probability >= classifier.threshold), float(loss)
-
-
-def calibrate(
-    classifier: NetworkClassifier, scenes: Sequence[LabelledScene], split: Split
-) -> NetworkClassifier:
-    """Fit temperature and threshold on the calibration half of the validation blocks.
-
-    A split with a single validation block has none: the classifier keeps 1 and .5.
-    """
-    probabilities, truths, raw = [], [], classifier.calibrated(0.5, 1.0)
-    for scene in scenes:
-        pixels = split.calibration(scene.scene.name)
-        if pixels.any():
-            probabilities.append(raw.probability(scene.scene, pixels)[pixels])
-            truths.append(scene.truth[pixels])
-    if not probabilities:
-        return raw
-    temperature = fit_temperature(probabilities, truths)
-    warm = [apply_temperature(probability, temperature) for probability in probabilities]
-    return classifier.calibrated(best_threshold(warm, truths), temperature)

@@ -7,11 +7,17 @@ are counted into a histogram first: a million of them cost no more than the coun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.scene import Scene
+
+if TYPE_CHECKING:
+    from glacier_ml.learning.splits import Split
+    from glacier_ml.scenes.catalog import LabelledScene
 
 THRESHOLDS: NDArray[np.float32] = np.round(np.arange(0.05, 0.955, 0.01), 2).astype(np.float32)
 """Candidates of `best_threshold`: 0.05, 0.06 ... 0.95 (typical values, chosen here)."""
@@ -140,6 +146,37 @@ def apply_temperature(probability: ArrayLike, temperature: float) -> NDArray[np.
     """
     logits = _logit(np.asarray(probability, dtype=np.float64)) / temperature
     return (1 / (1 + np.exp(-logits))).astype(np.float32)
+
+
+class Calibratable(Protocol):
+    """A classifier that can be given another threshold and temperature."""
+
+    def probability(self, scene: Scene, wanted: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """Glacier probability (rows, columns), NaN where the scene is not valid or a pixel is not wanted."""
+
+    def calibrated(self, threshold: float, temperature: float) -> Self:
+        """Give a copy with another threshold and temperature."""
+
+
+AnyCalibratable = TypeVar("AnyCalibratable", bound=Calibratable)
+
+
+def calibrate(classifier: AnyCalibratable, scenes: Sequence[LabelledScene], split: Split) -> AnyCalibratable:
+    """Fit temperature and threshold on the calibration half of the validation blocks.
+
+    A split with a single validation block has none: the classifier keeps 1 and .5.
+    """
+    probabilities, truths, raw = [], [], classifier.calibrated(0.5, 1.0)
+    for scene in scenes:
+        pixels = split.calibration(scene.scene.name) & scene.scene.valid
+        if pixels.any():
+            probabilities.append(raw.probability(scene.scene, pixels)[pixels])
+            truths.append(scene.truth[pixels])
+    if not probabilities:
+        return raw
+    temperature = fit_temperature(probabilities, truths)
+    warm = [apply_temperature(probability, temperature) for probability in probabilities]
+    return classifier.calibrated(best_threshold(warm, truths), temperature)
 
 
 def _logit(probability: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -142,6 +142,11 @@ def number_blocks(shape: tuple[int, int], side: int) -> NDArray[np.int32]:
     return (rows[:, None] * (columns[-1] + 1) + columns[None, :] + 1).astype(np.int32)
 
 
+def training_pixels(scene: LabelledScene, split: Split) -> Mask:
+    """Valid pixels of a scene whose labels train."""
+    return split.training(scene.scene.name) & scene.scene.valid
+
+
 def untrained_pixels(description: dict[str, Any], scene: LabelledScene) -> Mask:
     """Pixels of a scene that a model with this split (see `Split.describe`) was not trained on.
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from made_scenes import made_pair, made_scene, with_mask
 
-from glacier_ml.evaluation.yardstick import calibrate, measure, score
+from glacier_ml.evaluation.yardstick import measure, score
+from glacier_ml.learning.calibration import calibrate
 from glacier_ml.learning.splits import SplitRule, make_split
 
 

@@ -10,19 +10,16 @@ from scipy.ndimage import median_filter
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.metrics import confusion
-from glacier_ml.learning import baselines
-from glacier_ml.learning.baselines import (
-    BandRatioClassifier,
-    NdsiClassifier,
-    fit_baselines,
-    fit_gradient_boosting,
-    tune_band_ratio,
-    tune_ndsi,
-)
+from glacier_ml.learning import baselines, trees
+from glacier_ml.learning.baselines import fit_baselines
+from glacier_ml.learning.calibration import best_threshold, fit_temperature
+from glacier_ml.learning.rules import BandRatioClassifier, NdsiClassifier, tune_band_ratio, tune_ndsi
 from glacier_ml.learning.splits import CALIBRATION, NOTHING, TRAINING, SceneSplit, Split, SplitRule
+from glacier_ml.learning.trees import fit_gradient_boosting, fit_random_forest
 from glacier_ml.scenes.catalog import CatalogEntry, LabelledScene
 from glacier_ml.scenes.scene import Grid, Scene
 
+NAMES = ["NDSI", "NDSI tuned", "band ratio", "gradient boosting", "random forest"]
 GRID = CRS.from_epsg(32606), Affine(30, 0, 500_000, 0, -30, 6_780_000)
 
 
@@ -53,6 +50,13 @@ def made_split(*scenes, use=None):
             uses[:, ::4] = CALIBRATION
         parts[one.scene.name] = SceneSplit(uses, np.ones(one.scene.shape, dtype=np.int32), one.scene.digest)
     return Split(SplitRule(), parts)
+
+
+@pytest.fixture(autouse=True)
+def small_trees(monkeypatch):
+    """What the trees learn here, a few of them learn, too."""
+    monkeypatch.setattr(trees, "FOREST_TREES", 12)
+    monkeypatch.setattr(trees, "BOOSTING_ROUNDS", 30)
 
 
 def mapped(classifier, scene):
@@ -129,16 +133,115 @@ def test_tuned_rules_separate_separable_classes():
     assert ndsi.name != NdsiClassifier().name
 
 
-def test_gradient_boosting_learns_from_training_pixels_alone():
+@pytest.mark.parametrize("fit", [fit_gradient_boosting, fit_random_forest])
+def test_trees_learn_from_training_pixels_alone(fit):
     labelled = made_labelled()
     use = np.full(labelled.scene.shape, NOTHING, dtype=np.uint8)
     use[:, ::2] = TRAINING
     lying = LabelledScene(labelled.scene, labelled.mask ^ (use != TRAINING), None, labelled.entry)
-    honest = fit_gradient_boosting([labelled], made_split(labelled, use=use), seed=0)
-    deceived = fit_gradient_boosting([lying], made_split(lying, use=use), seed=0)
-    assert honest.threshold == 0.5  # no calibration pixel, no choice
+    honest = fit([labelled], made_split(labelled, use=use), seed=0)
+    deceived = fit([lying], made_split(lying, use=use), seed=0)
+    assert (honest.threshold, honest.temperature) == (0.5, 1.0)  # no calibration pixel, no choice
     np.testing.assert_array_equal(honest.probability(labelled.scene), deceived.probability(labelled.scene))
     assert confusion(labelled.mask, mapped(honest, labelled.scene)).iou == 1
+
+
+def noisy(labelled, share=0.2):
+    """The same scene with the labels of a share of its pixels turned over: no map of it can be sure."""
+    turned = np.random.default_rng(5).random(labelled.mask.shape) < share
+    return LabelledScene(labelled.scene, labelled.mask ^ turned, None, labelled.entry)
+
+
+@pytest.mark.parametrize("fit", [fit_gradient_boosting, fit_random_forest])
+def test_trees_are_calibrated_on_calibration_pixels(fit):
+    labelled = noisy(made_labelled())
+    split = made_split(labelled)
+    fitted = fit([labelled], split, seed=0)
+    pixels = split.calibration("made")
+    raw = fitted.calibrated(0.5, 1.0).probability(labelled.scene)[pixels]
+    truth = labelled.mask[pixels]
+    assert fitted.temperature == pytest.approx(fit_temperature([raw], [truth]))
+    warm = fitted.probability(labelled.scene)[pixels]
+    assert fitted.threshold == best_threshold([warm], [truth])
+    # p ** (1 / T) : (1 - p) ** (1 / T) is what dividing a logit by T does to the odds
+    first, other = raw.astype(float) ** (1 / fitted.temperature), (1 - raw) ** (1 / fitted.temperature)
+    inside = (raw > 1e-6) & (raw < 1 - 1e-6)
+    np.testing.assert_allclose(warm[inside], (first / (first + other))[inside], rtol=1e-4)
+
+
+def test_the_forest_is_that_of_scikit_learn_and_the_same_twice():
+    labelled = made_labelled()
+    split = made_split(labelled, use=np.full(labelled.scene.shape, TRAINING, dtype=np.uint8))
+    first, again = (fit_random_forest([labelled], split, seed=3) for _ in range(2))
+    probability = first.probability(labelled.scene)
+    np.testing.assert_array_equal(probability, again.probability(labelled.scene))
+    green, swir1 = labelled.scene.bands["green"], labelled.scene.bands["swir1"]
+    values = np.zeros((48 * 64, len(first.feature_names)), dtype=np.float32)
+    for name, column in {
+        **labelled.scene.bands,
+        "ndsi": (green - swir1) / (green + swir1),
+        "ndwi": (green - labelled.scene.bands["nir"]) / (green + labelled.scene.bands["nir"]),
+        "log_red_swir1": np.log(labelled.scene.bands["red"] / swir1),
+    }.items():
+        values[:, first.feature_names.index(name)] = column.ravel()
+    np.testing.assert_allclose(probability.ravel(), first.model.predict_proba(values)[:, 1], atol=1e-6)
+    other = fit_random_forest([noisy(labelled)], split, seed=4)
+    assert (other.probability(labelled.scene) != probability).any()
+
+
+def test_trees_fit_at_most_as_many_pixels_as_they_may_alike_from_each_scene(monkeypatch):
+    first, second = made_labelled("first"), made_labelled("second", seed=1, shape=(96, 64))
+    monkeypatch.setattr(trees, "FOREST_PIXELS", 1000)
+    drawn = []
+    compute = trees.compute_features
+    monkeypatch.setattr(
+        trees, "compute_features", lambda *given: drawn.append(len(given[0])) or compute(*given)
+    )
+    everything = {
+        one.scene.name: np.full(one.scene.shape, TRAINING, dtype=np.uint8) for one in (first, second)
+    }
+    split = made_split()
+    for one in (first, second):
+        blocks = np.ones(one.scene.shape, dtype=np.int32)
+        split.scenes[one.scene.name] = SceneSplit(everything[one.scene.name], blocks, one.scene.digest)
+    fit_random_forest([first, second], split, seed=0)
+    assert drawn == [500, 500]
+
+
+def test_trees_map_disturbed_features():
+    labelled = made_labelled()
+    labelled.scene.valid[:, :7] = False
+    fitted = fit_gradient_boosting([labelled], made_split(labelled), seed=0)
+    seen = []
+
+    def keep(features):
+        seen.append(features)
+        return features
+
+    whole = fitted.probability(labelled.scene)
+    np.testing.assert_array_equal(fitted.probability(labelled.scene, disturb=keep), whole)
+    assert seen[0].shape == (48, 64, len(fitted.feature_names)) and not seen[0][:, :7].any()
+    rock = fitted.probability(labelled.scene, disturb=lambda features: features * 0 + features[-1, -1])
+    assert (rock[labelled.scene.valid] < 0.5).all()
+
+
+def test_trees_without_a_training_pixel_are_refused():
+    labelled = made_labelled()
+    split = made_split(labelled, use=np.full(labelled.scene.shape, CALIBRATION, dtype=np.uint8))
+    with pytest.raises(GlacierError, match="no scene has a training pixel"):
+        fit_random_forest([labelled], split, seed=0)
+
+
+def test_the_median_is_tuned_too():
+    # glacier in single rows, which a median of 3 x 3 px wipes out: then none is the better rule
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[::4] = True
+    swir1 = np.where(mask, 0.05, 0.3)
+    scene = scene_of("rows", blue=np.full((40, 40), 0.5), red=np.full((40, 40), 0.4), swir1=swir1)
+    labelled = LabelledScene(scene, mask, None, CatalogEntry("rows", "rows", "there", "region", "train"))
+    tuned = tune_band_ratio([labelled], made_split(labelled))
+    assert tuned.median == 1 and confusion(mask, mapped(tuned, scene)).iou == 1
+    assert tune_band_ratio([made_labelled()], made_split(made_labelled())).median in (1, 3)
 
 
 def test_a_scene_that_validates_whole_leaves_training_to_the_others():
@@ -155,7 +258,7 @@ def test_baselines_are_fitted_once_for_the_same_inputs(tmp_path, monkeypatch):
     labelled = made_labelled()
     split = made_split(labelled)
     fitted = fit_baselines([labelled], split, seed=0, cache=tmp_path)
-    assert [one.name for one in fitted] == ["NDSI", "NDSI tuned", "band ratio", "gradient boosting"]
+    assert [one.name for one in fitted] == NAMES
     calls = []
     fit = baselines.fit_gradient_boosting
     monkeypatch.setattr(baselines, "fit_gradient_boosting", lambda *given: calls.append(given) or fit(*given))
@@ -176,7 +279,7 @@ def test_a_damaged_cache_is_refitted(tmp_path):
     (stored,) = tmp_path.iterdir()
     whole = stored.stat().st_size
     stored.write_bytes(b"not a pickle")
-    assert len(fit_baselines([labelled], split, seed=0, cache=tmp_path)) == 4
+    assert len(fit_baselines([labelled], split, seed=0, cache=tmp_path)) == 5
     assert stored.stat().st_size == whole
 
 
@@ -184,7 +287,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     labelled = made_labelled()
-    assert len(fit_baselines([labelled], made_split(labelled), seed=0, cache=blocked)) == 4
+    assert len(fit_baselines([labelled], made_split(labelled), seed=0, cache=blocked)) == 5
 
 
 def test_the_cache_folder_follows_the_environment(tmp_path, monkeypatch):
