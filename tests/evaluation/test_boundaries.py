@@ -117,3 +117,20 @@ def test_a_pixel_at_60_degrees_is_half_as_wide():
     # N cos(60) with N = a / sqrt(1 - e^2 sin^2) = 6394209 m, M = a (1 - e^2) / (...)^1.5 = 6383454 m
     assert column_m == pytest.approx(6394209 * 0.5 * np.pi / 180_000, rel=1e-4)
     assert row_m == pytest.approx(6383454 * np.pi / 180_000, rel=1e-4)
+
+
+@pytest.mark.real_data
+def test_distances_of_real_outlines_are_those_of_the_distance_transform(real_scenes):
+    from scipy.ndimage import distance_transform_edt
+
+    from glacier_ml.scenes.catalog import open_catalog
+
+    entries = {entry.name: entry for entry in open_catalog(real_scenes).entries}
+    held, earlier = (entries[f"columbia-{year}"].load() for year in (2009, 2007))
+    pixel_m = pixel_size_m(held.scene)
+    now, then = (boundary(one.truth, held.scene.valid) for one in (held, earlier))
+    expected = distance_transform_edt(~then, sampling=pixel_m)[now]
+    np.testing.assert_allclose(distances(now, then, pixel_m), expected)
+    assert expected.max() > 240  # beyond the steps that are exact, so that rounding is seen
+    steps = distance_steps(now.shape, pixel_m)
+    np.testing.assert_allclose(steps[nearest_step(expected, steps)], expected, rtol=0.005)
