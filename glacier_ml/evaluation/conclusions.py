@@ -1,0 +1,252 @@
+"""Which of the report's conclusions hold, in which protocol, and how sure that is.
+
+A conclusion names values that were chosen and rivals that were not. Every chosen value is compared with every
+rival by the score of its trials on the validation blocks, all at once (Bonferroni):
+
+- **does not hold**: some rival is better than each chosen value, beyond chance;
+- **holds**: no rival is, at least one is worse than a chosen value beyond chance, and none could be better by
+  more than `MARGIN` (the interval of the difference ends below it);
+- **cannot be told**: anything else; the intervals leave room both ways.
+
+Where each value was trained once, the interval holds what other blocks of the same scenes would have done,
+not what another training seed would have: `trainings` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glacier_ml.evaluation.block_scores import (
+    REPEATS,
+    SCORES,
+    BlockFile,
+    Difference,
+    Resampled,
+    TrialKey,
+    compare_scores,
+    resample,
+)
+from glacier_ml.evaluation.claims import CLAIMS, Claim
+from glacier_ml.evaluation.reported import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
+MARGIN = 0.02
+"""A rival that cannot be better by more than this does not keep a conclusion open. Chosen here: half of .04,
+by which the report's own two trainings of one setting differ (288 px, ReLU, Adam: .89 and .85)."""
+DECISIVE = {"report": "accuracy"}
+"""Score that decides by protocol: the report saw its test accuracy alone; elsewhere it is glacier IoU."""
+
+COLUMNS = (
+    "conclusion",
+    "figure",
+    "protocol",
+    "budget",
+    "score",
+    "decides",
+    "reported",
+    "found",
+    "value",
+    "strongest_rival",
+    "difference",
+    "low",
+    "high",
+    "comparisons",
+    "blocks",
+    "paired",
+    "trainings",
+    "holds",
+    "why",
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A value and the score of its trainings."""
+
+    value: Any
+    trainings: tuple[Resampled, ...]
+
+    @property
+    def name(self) -> str:
+        """As a reader writes it."""
+        return shown(self.value)
+
+    @property
+    def score(self) -> float:
+        """Mean over trainings."""
+        return float(np.mean([one.value for one in self.trainings]))
+
+
+def conclude(
+    trials: pd.DataFrame,
+    blocks: Mapping[TrialKey, BlockFile],
+    budget: str,
+    repeats: int = REPEATS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Judge every conclusion in every protocol that has trials.
+
+    Parameters
+    ----------
+    trials : pandas.DataFrame
+        figure (`reported.STUDIES`), protocol, trial and the searched parameters; one row or more a trial.
+    blocks : mapping
+        (figure, protocol, trial) to the content of its `validation_blocks.json`; trials without are left out.
+    budget : str
+        Named in every row.
+    repeats, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `COLUMNS`; two rows a conclusion and protocol, one a score; `decides` marks the score that decides:
+        accuracy in the report's protocol (all that the report saw), glacier IoU in others. `difference`
+        is the best chosen value less the strongest rival; positive is for the report.
+    """
+    import pandas as pd
+
+    rows = [
+        _judge(claim, trials, blocks, {"protocol": protocol, "budget": budget, "score": score}, repeats, seed)
+        for claim in CLAIMS
+        for protocol in sorted(trials["protocol"].unique())
+        for score in SCORES
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def candidates(
+    trials: pd.DataFrame,
+    blocks: Mapping[TrialKey, BlockFile],
+    study: str,
+    protocol: str,
+    columns: Sequence[str],
+    score: str,
+    repeats: int = REPEATS,
+    seed: int = 0,
+) -> list[Candidate]:
+    """Values of a study and their scores; several trainings of a value (other seeds) count as one value.
+
+    A value is a tuple where several columns were searched, and the study's name where none was.
+    """
+    found: dict[Any, list[Resampled]] = {}
+    own = trials[(trials["figure"] == study) & (trials["protocol"] == protocol)]
+    if any(column not in own for column in columns):
+        return []
+    for _, row in own.drop_duplicates("trial").iterrows():
+        content = blocks.get((study, protocol, row["trial"]))
+        if content is not None:
+            parts = tuple(_plain(row[column]) for column in columns)
+            value = study if not parts else parts[0] if len(parts) == 1 else parts
+            pooled = protocol == "report"
+            found.setdefault(value, []).append(resample(content, score, pooled, repeats, seed))
+    return [Candidate(value, tuple(trainings)) for value, trainings in found.items()]
+
+
+def _plain(value: Any) -> Any:
+    """A value that can be compared: whole numbers as int (a table with gaps holds floats), lists as words."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, (list, tuple)) or (isinstance(value, str) and value.startswith("[")):
+        parts = value.strip("[]").replace(",", " ").split() if isinstance(value, str) else map(str, value)
+        return " ".join(parts) or "none"
+    return int(value) if isinstance(value, float) and value.is_integer() and value != 0 else value
+
+
+def _judge(
+    claim: Claim,
+    trials: pd.DataFrame,
+    blocks: Mapping[TrialKey, BlockFile],
+    known: dict[str, Any],
+    repeats: int,
+    seed: int,
+) -> dict[str, Any]:
+    """One row."""
+    protocol, score = known["protocol"], known["score"]
+    found = [
+        one
+        for study in claim.studies
+        for one in candidates(trials, blocks, study, protocol, claim.columns, score, repeats, seed)
+    ]
+    named = claim.chosen([one.value for one in found])
+    chosen = [one for one in found if one.value in named]
+    rivals = [one for one in found if one.value not in named]
+    row = {
+        "conclusion": claim.name,
+        "figure": ", ".join(claim.studies),
+        **known,
+        "decides": score == DECISIVE.get(protocol, "iou"),
+        "reported": claim.reported,
+    }
+    if not chosen or not rivals:
+        lacking = "the value itself" if not chosen else "anything to compare it with"
+        return row | {"holds": OPEN, "why": f"the {protocol} trials of this budget lack {lacking}"}
+    return row | _verdict(chosen, rivals)
+
+
+def _verdict(chosen: list[Candidate], rivals: list[Candidate]) -> dict[str, Any]:
+    comparisons = len(chosen) * len(rivals)
+    table = {
+        rival.name: [compare_scores(one.trainings, rival.trainings, comparisons) for one in chosen]
+        for rival in rivals
+    }
+    better = [name for name, row in table.items() if all(one.high < 0 for one in row)]
+    worse = [name for name, row in table.items() if any(one.low > 0 for one in row)]
+    room = [name for name, row in table.items() if not any(one.low >= -MARGIN for one in row)]
+    holds = FAILS if better else HOLDS if worse and not room else OPEN
+    champion = max(chosen, key=lambda one: one.score)
+    strongest = max((one for one in rivals if one.name in better or not better), key=lambda one: one.score)
+    shortest = table[strongest.name][chosen.index(champion)]
+    best = max([*chosen, *rivals], key=lambda one: one.score)
+    return {
+        "found": f"{best.name} ({best.score:.3f})",
+        "value": champion.score,
+        "strongest_rival": strongest.name,
+        "difference": shortest.difference,
+        "low": shortest.low,
+        "high": shortest.high,
+        "comparisons": comparisons,
+        "blocks": shortest.blocks,
+        "paired": shortest.paired,
+        "trainings": min(len(one.trainings) for one in (*chosen, *rivals)),
+        "holds": holds,
+        "why": _why(champion, strongest, shortest, better, worse, room),
+    }
+
+
+def _why(
+    champion: Candidate,
+    strongest: Candidate,
+    difference: Difference,
+    better: list[str],
+    worse: list[str],
+    room: list[str],
+) -> str:
+    parts = [
+        f"{champion.name} {champion.score:.3f}, strongest other {strongest.name} {strongest.score:.3f}: "
+        f"{signed(difference)}"
+    ]
+    if np.isnan(difference.low):
+        return f"{parts[0]}; too few blocks for an interval"
+    parts += [f"better beyond chance: {', '.join(better)}"] if better else []
+    parts += [f"worse beyond chance: {', '.join(worse)}"] if worse else []
+    unsure = [name for name in room if name not in better]
+    parts += [f"could still be better by more than {MARGIN}: {', '.join(unsure)}"] if unsure else []
+    if not (better or worse or unsure):
+        parts.append(f"no difference beyond chance, and none above {MARGIN} in any other's favour")
+    return "; ".join(parts)
+
+
+def signed(difference: Difference) -> str:
+    """A difference and its interval in words.
+
+    >>> signed(Difference(0.0312, -0.004, 0.066, True, 30))
+    '+0.031 [-0.004, +0.066]'
+    """
+    return f"{difference.difference:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"

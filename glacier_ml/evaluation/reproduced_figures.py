@@ -1,0 +1,303 @@
+"""The report's figures 5 to 9, drawn as it drew them, each beside the values read off its plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.evaluation.figures import new_figure
+from glacier_ml.evaluation.reported import FIGURES, shown, values_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES = {"figure_05": "tile_size", "figure_06": "activation", "figure_08": "activation"}
+"""Figures of curves, and what a curve stands for."""
+HEAT_MAPS = {"figure_07_learning_rate": "learning_rate", "figure_07_penalty": "penalty"}
+"""Studies drawn as value by epoch."""
+
+# The report's colours by name (its figures 6 and 8), in Okabe and Ito's shades, with a dash of their own.
+_RED, _GREEN, _BLUE, _ORANGE = ("#D55E00", "-"), ("#009E73", "-"), ("#0072B2", "--"), ("#E69F00", "-.")
+_STYLES = {"leaky_relu": _RED, "linear": _RED, "relu": _GREEN, "sigmoid": _BLUE, "tanh": _ORANGE}
+_IN_ORDER = (_RED, _ORANGE, _GREEN, _BLUE, ("#CC79A7", ":"), ("#56B4E9", "-"), ("#000000", "--"))
+_AXIS = {
+    "tile_size": "tile size [px]",
+    "activation": "activation",
+    "learning_rate": "learning rate",
+    "penalty": "penalty (L2)",
+    "hidden_layers": "hidden layers",
+    "nodes": "nodes a layer",
+}
+_WIDEST_KB = 150
+
+
+def draw_curves(trials: pd.DataFrame, figure: str, protocol: str, budget: str = "") -> Figure:
+    """Draw training and test accuracy by epoch, one colour a value, beside a table of the report's values.
+
+    Parameters
+    ----------
+    trials : pandas.DataFrame
+        figure, protocol, trial, epoch, the searched parameter, train/accuracy, val/accuracy and, for the
+        table, val/iou; trials of one value (other seeds) are averaged.
+    figure : str
+        A key of `CURVES`.
+    protocol : str
+        'report' (its leaky test tiles) or 'sound' (validation pixels).
+    budget : str
+        Named in the title.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Two panels as in the report; in other protocols than its own glacier IoU below; the table at the
+        right. Triangles beside the panels mark the report's values.
+    """
+    column = CURVES[figure]
+    own = _of(trials, figure, protocol)
+    scores = ("accuracy",) if protocol == "report" else ("accuracy", "iou")
+    values = _ordered(own[column].unique())
+    styles = {value: _STYLES.get(value, _IN_ORDER[at % len(_IN_ORDER)]) for at, value in enumerate(values)}
+    drawn = new_figure(13.0, 3.7 * len(scores))
+    grid = drawn.add_gridspec(len(scores), 3, width_ratios=(1, 1, 0.95))
+    for row, score in enumerate(scores):
+        for place, part in enumerate(("train", "val")):
+            axes = drawn.add_subplot(grid[row, place])
+            _curves(axes, own, column, f"{part}/{score}", styles)
+            axes.set_title(f"{_part(part, protocol)}: {_named(score)}", fontsize=10)
+            if score == "accuracy":
+                _mark_reported(axes, figure, part, styles)
+    table = drawn.add_subplot(grid[:, 2])
+    _value_table(table, figure, own, column, values, protocol)
+    drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=9)
+    drawn.suptitle(_title(figure, protocol, budget))
+    return drawn
+
+
+def _of(trials: pd.DataFrame, figure: str, protocol: str) -> pd.DataFrame:
+    own = trials[(trials["figure"] == figure) & (trials["protocol"] == protocol)]
+    if own.empty:
+        raise GlacierError(
+            f"{figure}: has no trial under the protocol {protocol}; run reproduce for this figure first"
+        )
+    return own
+
+
+def _ordered(values: Sequence[Any]) -> list[Any]:
+    """Numbers by size, words in the order in which the report's figures name them."""
+    order = list(_STYLES)
+    return sorted(values, key=lambda one: order.index(one) if one in order else one)
+
+
+def _part(part: str, protocol: str) -> str:
+    return "train" if part == "train" else "test (leaky)" if protocol == "report" else "validation"
+
+
+def _named(score: str) -> str:
+    return "glacier IoU" if score == "iou" else score
+
+
+def _title(figure: str, protocol: str, budget: str) -> str:
+    told = f"{protocol} protocol" + (f", {budget} budget" if budget else "")
+    return f"Figure {int(figure[7:9])}. {FIGURES[figure[:9]]}\n{told}"
+
+
+def _curves(axes: Axes, own: pd.DataFrame, column: str, metric: str, styles: dict[Any, tuple]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for value, (colour, dash) in styles.items():
+        if metric in own:
+            mean = own[own[column] == value].groupby("epoch")[metric].mean()
+            mark = "." if len(mean) < 3 else None
+            axes.plot(mean.index, mean, dash, color=colour, marker=mark, lw=1.4, label=shown(value))
+    axes.set(xlabel="epoch", ylabel=_named(metric.split("/")[1]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+
+
+def _mark_reported(axes: Axes, figure: str, part: str, styles: dict[Any, tuple]) -> None:
+    """Triangles at the right edge: what the report's curves end at."""
+    for value, reported in values_of(figure).items():
+        level = reported.train if part == "train" else reported.test
+        if level is not None and value in styles:
+            place = axes.get_yaxis_transform()
+            style = {"marker": "<", "color": styles[value][0], "ms": 7, "mec": "k", "mew": 0.4}
+            axes.plot(1.015, level, transform=place, clip_on=False, ls="none", **style)
+            low, high = axes.get_ylim()
+            axes.set_ylim(min(low, level - 0.01), max(high, level + 0.01))
+
+
+def _value_table(
+    axes: Axes, figure: str, own: pd.DataFrame, column: str, values: list[Any], protocol: str
+) -> None:
+    """Last epoch here beside the report's values; a dash where none is known."""
+    from matplotlib.transforms import Bbox
+
+    reported = values_of(figure)
+    rows = []
+    for value in values:
+        told, last = reported.get(value), last_epochs(own[own[column] == value])
+        here = [last[name].mean() if name in last else None for name in ("train/accuracy", "val/accuracy")]
+        iou = last["val/iou"].mean() if "val/iou" in last else None
+        theirs = [told.train, told.test] if told else [None, None]
+        rows.append([shown(value), *map(_cell, (*theirs, *here, iou))])
+    part = "test" if protocol == "report" else "val."
+    heads = [
+        _AXIS[column].replace(" [", "\n["),
+        "report\ntrain",
+        "report\ntest",
+        "here\ntrain",
+        f"here\n{part}",
+    ]
+    axes.set_axis_off()
+    height = min(1.0, 0.16 * (len(rows) + 2) / (1 if protocol == "report" else 2))
+    table = axes.table(
+        rows,
+        colLabels=[*heads, f"here\n{part} IoU"],
+        bbox=Bbox.from_bounds(0, 1 - height, 1, height),
+        colWidths=[0.24, *[0.152] * 5],
+        cellLoc="center",
+        edges="horizontal",
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(8.5)
+    for place in range(len(heads) + 1):
+        table[0, place].set_height(1.7 * table[1, 0].get_height())
+    axes.set_title("accuracy at the last epoch; triangles: report", fontsize=9)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None or not np.isfinite(value) else f"{value:.3f}"
+
+
+def last_epochs(own: pd.DataFrame) -> pd.DataFrame:
+    """The last epoch's row of every trial."""
+    return own.sort_values("epoch").groupby("trial").tail(1)
+
+
+def draw_heat_maps(trials: pd.DataFrame, figure: str, protocol: str, budget: str = "") -> Figure:
+    """Draw accuracy as heat maps, training at the left, test at the right.
+
+    Parameters
+    ----------
+    trials : pandas.DataFrame
+        As of `draw_curves`.
+    figure : {'figure_07', 'figure_09'}
+        7: learning rate by epoch, and penalty by epoch (one of them where the other was not run); 9: hidden
+        layers by nodes, at the last epoch.
+    protocol, budget : str
+        As of `draw_curves`.
+    """
+    if figure == "figure_09":
+        own = _of(trials, figure, protocol)
+        tables = {
+            part: last_epochs(own).pivot_table(
+                index="hidden_layers", columns="nodes", values=f"{part}/accuracy"
+            )
+            for part in ("train", "val")
+        }
+        found = {"hidden_layers": ("nodes", tables)}
+    else:
+        own = trials[trials["protocol"] == protocol]
+        studies = [study for study in HEAT_MAPS if (own["figure"] == study).any()]
+        if not studies:
+            _of(trials, "figure_07_learning_rate", protocol)
+        found = {HEAT_MAPS[study]: ("epoch", _by_epoch(own, study)) for study in studies}
+    drawn = new_figure(11.0, 0.9 + 3.6 * len(found))
+    grid = drawn.subplots(len(found), 2, squeeze=False)
+    for row, (name, (across, tables)) in zip(grid, found.items(), strict=True):
+        _heat_row(drawn, row, name, across, tables, protocol)
+    notes = [f"The report, {shown(one.value)}: {_told(one)}" for one in values_of(figure).values()]
+    drawn.supxlabel("\n".join(notes), fontsize=9)
+    drawn.suptitle(_title(figure, protocol, budget))
+    return drawn
+
+
+def _told(reported: Any) -> str:
+    numbers = "" if reported.test is None else f"train {reported.train:.3f}, test {reported.test:.3f}; "
+    return numbers + reported.note
+
+
+def _by_epoch(own: pd.DataFrame, study: str) -> dict[str, pd.DataFrame]:
+    """Value x epoch; a trial that stopped early keeps no value afterwards."""
+    rows, name = own[own["figure"] == study], HEAT_MAPS[study]
+    return {
+        part: rows.pivot_table(index=name, columns="epoch", values=f"{part}/accuracy")
+        for part in ("train", "val")
+    }
+
+
+def _heat_row(
+    drawn: Figure, row: Sequence[Axes], name: str, across: str, tables: dict[str, pd.DataFrame], protocol: str
+) -> None:
+    values = np.concatenate([table.to_numpy().ravel() for table in tables.values()])
+    low, high = np.nanmin(values), np.nanmax(values)
+    for axes, (part, table) in zip(row, tables.items(), strict=True):
+        image = axes.imshow(
+            table.to_numpy(), aspect="auto", origin="lower", cmap="viridis", vmin=low, vmax=high
+        )
+        axes.set_yticks(range(len(table.index)), [shown(float(one)) for one in table.index], fontsize=8)
+        places = range(0, len(table.columns), -(-len(table.columns) // 10))
+        axes.set_xticks(places, [shown(float(table.columns[at])) for at in places], fontsize=8)
+        axes.set(xlabel=_AXIS.get(across, across), ylabel=_AXIS[name])
+        axes.set_title(f"{_part(part, protocol)}: accuracy, {_best(table, name)}", fontsize=9)
+        if across != "epoch":
+            _write_cells(axes, table.to_numpy(), low, high)
+        if name == "learning_rate":
+            _mark_rate(axes, np.asarray(table.index, dtype=float))
+    drawn.colorbar(image, ax=list(row), fraction=0.03, pad=0.02, label="accuracy")
+
+
+def _best(table: pd.DataFrame, name: str) -> str:
+    """Where the highest value of the last column (by epoch) or of all cells is."""
+    if table.columns.name == "epoch":
+        last = table.ffill(axis=1).iloc[:, -1]
+        return f"best at the end {last.max():.3f} at {shown(float(last.idxmax()))}"
+    layers, nodes = table.stack().idxmax()
+    return f"best {table.to_numpy()[np.isfinite(table)].max():.3f} at {layers:g} x {nodes:g}"
+
+
+def _write_cells(axes: Axes, cells: NDArray[np.floating], low: float, high: float) -> None:
+    for (row, column), value in np.ndenumerate(cells):
+        if np.isfinite(value):
+            dark = (value - low) < 0.6 * (high - low)
+            label = f"{value:.3f}".lstrip("0")
+            axes.text(column, row, label, ha="center", va="center", fontsize=7, color="w" if dark else "k")
+
+
+def _mark_rate(axes: Axes, rates: NDArray[np.floating]) -> None:
+    """Dashed line at the report's .3, between the rates of the grid."""
+    if rates.min() < 0.3 < rates.max():
+        level = np.interp(np.log(0.3), np.log(rates), np.arange(len(rates)))
+        axes.axhline(level, color="w", ls="--", lw=1)
+        axes.text(axes.get_xlim()[0], level, " the report's 0.3", color="w", fontsize=7, va="bottom")
+
+
+def save_small(figure: Figure, path: str | Path, kilobytes: int = _WIDEST_KB) -> None:
+    """Write a PNG of at most 256 colours, at lower resolution until it is small enough to keep.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : str or pathlib.Path
+    kilobytes : int
+        Wanted at most; maps may end somewhat above at the lowest resolution, 60 dots an inch.
+    """
+    from io import BytesIO
+
+    from PIL import Image
+
+    for dots in (110, 95, 80, 70, 60):
+        written, small = BytesIO(), BytesIO()
+        figure.savefig(written, format="png", dpi=dots)
+        with Image.open(written) as image:
+            image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+        if small.tell() <= 1000 * kilobytes:
+            break
+    Path(path).write_bytes(small.getvalue())
