@@ -120,19 +120,18 @@ def tally_map(
     truth, mapped, valid : ndarray of bool
         Glacier, glacier as mapped, and pixels that are known in both; (rows, columns).
     blocks : ndarray of int
-        Block of each pixel, from 1; pixels of block 0 do not count. A boundary pixel counts in the block it
-        lies in; the nearest one of the other boundary may lie in any, also in block 0.
+        Block of each pixel, from 1; those of block 0 do not count, but may be the nearest of a boundary.
     pixel_m : tuple of float
         Ground distance of one row and of one column [m], see `pixel_size_m`.
     probability : ndarray, optional
-        Of glacier, 0 to 1, finite where pixels count; without it scores of probability are undefined.
+        Of glacier, 0 to 1 where pixels count; without it scores of probability are undefined.
     boundary : bool
-        Whether to look at boundaries; not for part of the ground, whose borders are no glacier's.
+        Whether to look at boundaries; not for part of the ground: its borders are no glacier's.
 
     Returns
     -------
     Tally
-        With leading axis (largest block number,); block n is row n - 1, all zero where it has no pixel.
+        Leading axis (largest block number,); block n is row n - 1, zeros where no pixel counts.
 
     Raises
     ------
@@ -141,16 +140,10 @@ def tally_map(
     """
     truth, mapped, valid = (np.asarray(one, dtype=bool) for one in (truth, mapped, valid))
     _check_shapes(truth, mapped, valid, blocks, probability)
-    counted = valid & (blocks > 0)
-    rows, size = blocks[counted].astype(np.intp) - 1, int(blocks.max(initial=0))
-    seen = truth[counted]
-    confusion = _counts(rows, 3 - 2 * seen - mapped[counted], (size, 4))[:, [0, 2, 1, 3]]
-    squared, bins = _probabilities(seen, None if probability is None else probability[counted], rows, size)
-    if boundary:
-        ends = _boundaries(truth, mapped, valid, np.where(counted, blocks, 0), pixel_m, size)
-    else:
-        ends = np.full((size, len(TOLERANCES), 4), np.nan), np.zeros((size, 2, 0)), np.zeros(0)
-    return Tally(confusion, squared, bins, *ends, pixel_m[0] * pixel_m[1] / 1e6)
+    size, numbers = int(blocks.max(initial=0)), np.where(valid, blocks, 0)
+    pixels = _pixels(truth, mapped, probability, numbers, size)
+    ends = _boundaries(truth, mapped, valid, numbers, pixel_m, size) if boundary else _no_boundaries(size)
+    return Tally(*pixels, *ends, pixel_m[0] * pixel_m[1] / 1e6)
 
 
 def occupied_blocks(blocks: NDArray[np.integer], counted: Mask) -> NDArray[np.int32]:
@@ -198,16 +191,29 @@ def _counts(rows: NDArray[np.intp], columns: NDArray[np.integer], shape: tuple[i
     return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
 
 
-def _probabilities(
-    seen: Mask, probability: NDArray[np.floating] | None, rows: NDArray[np.intp], size: int
-) -> tuple[Counts, Counts]:
+def _pixels(
+    truth: Mask,
+    mapped: Mask,
+    probability: NDArray[np.floating] | None,
+    blocks: NDArray[np.integer],
+    size: int,
+) -> tuple[Counts, Counts, Counts]:
+    """(blocks, 4) confusion, (blocks,) squared differences and (blocks, BINS, 3) bins of reliability."""
+    counted = blocks > 0
+    rows, seen = blocks[counted].astype(np.intp) - 1, truth[counted]
+    confusion = _counts(rows, 3 - 2 * seen - mapped[counted], (size, 4))[:, [0, 2, 1, 3]]
     if probability is None:
-        return np.full(size, np.nan), np.full((size, BINS, 3), np.nan)
-    said = probability.astype(np.float64)
+        return confusion, np.full(size, np.nan), np.full((size, BINS, 3), np.nan)
+    said = probability[counted].astype(np.float64)
     squared = np.bincount(rows, (said - seen) ** 2, minlength=size)
     index = rows * BINS + bin_of(said)
     parts = [np.bincount(index, weight, minlength=size * BINS) for weight in (None, said, seen)]
-    return squared.astype(float), np.stack(parts, axis=-1).reshape(size, BINS, 3).astype(float)
+    bins = np.stack(parts, axis=-1).reshape(size, BINS, 3)
+    return confusion, squared.astype(float), bins.astype(float)
+
+
+def _no_boundaries(size: int) -> tuple[Counts, Counts, Counts]:
+    return np.full((size, len(TOLERANCES), 4), np.nan), np.zeros((size, 2, 0)), np.zeros(0)
 
 
 def _boundaries(
