@@ -16,7 +16,8 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.features import compute_features, feature_set
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
-from glacier_ml.learning.tiles import Mosaic, reflect_to, window_origins, windows
+from glacier_ml.learning.report_features import report_features
+from glacier_ml.learning.tiles import Mosaic, reflect_to, tile_origins, window_origins, windows
 from glacier_ml.scenes.scene import TOA, Scene, check_quantity
 
 if TYPE_CHECKING:
@@ -142,7 +143,13 @@ class NetworkClassifier:
         return replace(self, threshold=float(threshold), temperature=float(temperature))
 
     def _features(self, stack: Array) -> Array:
-        return compute_features(stack, self.bands, feature_set(self.parameters.features))
+        compute = report_features if self.parameters.recipe == "report" else compute_features
+        return compute(stack, self.bands, feature_set(self.parameters.features))
+
+    def network_logit(self, features: Array) -> Array:
+        """Logits of features as the network takes them: tiles (tiles, size, size, features) or pixels."""
+        logit: Array = self._run(features).numpy()
+        return logit
 
     def _probability(self, logit: Array) -> Array:
         scaled = np.clip(logit / np.float32(self.temperature), -80, 80)  # exp overflows float32 beyond 88
@@ -164,6 +171,8 @@ class NetworkClassifier:
     def _stitch(self, features: Array, wanted: Mask) -> Array:
         if not isinstance(self.parameters, UnetParameters):
             return self._pixelwise(features, wanted)
+        if self.parameters.recipe == "report":
+            return self._tiled(features, wanted)
         stride = self.parameters.stride
         if WINDOW % stride:
             raise GlacierError(
@@ -179,6 +188,20 @@ class NetworkClassifier:
             for values, (row, column) in zip(self._run(batch).numpy(), some, strict=True):
                 mosaic.add(values, row, column)
         return mosaic.stitched()
+
+    def _tiled(self, features: Array, wanted: Mask) -> Array:
+        """Map tile by tile as the report did: no overlap, so that every tile's border is a seam."""
+        size = self.parameters.tile_size
+        logit = np.full(wanted.shape, np.nan, dtype=np.float32)
+        padded = reflect_to(features, size, size)
+        # From the far corner: the tiles shifted back come first and are overwritten by the regular ones.
+        for row in reversed(tile_origins(wanted.shape[0], size)):
+            for column in reversed(tile_origins(wanted.shape[1], size)):
+                place = (slice(row, row + size), slice(column, column + size))
+                if wanted[place].any():
+                    rows, columns = logit[place].shape
+                    logit[place] = self.network_logit(padded[place][None])[0, :rows, :columns]
+        return logit
 
     def _pixelwise(self, features: Array, wanted: Mask) -> Array:
         logit = np.full(wanted.shape, np.nan, dtype=np.float32)

@@ -29,10 +29,14 @@ def build_ffnn(parameters: FfnnParameters, mean: np.ndarray, variance: np.ndarra
     values = inputs = Input((len(mean),), name="features")
     values = _normalisation(mean, variance)(values)
     for _ in range(parameters.hidden_layers):
-        values = layers.Dense(parameters.nodes, **_kernel(parameters))(values)
+        values = layers.Dense(parameters.nodes, **_kernel(parameters, convolution=False))(values)
         values = _activate(values, parameters)
         if parameters.dropout:
             values = layers.Dropout(parameters.dropout)(values)
+    if parameters.recipe == "report":
+        # Two softmax outputs, as the report had: their cross-entropy is that of the difference's sigmoid.
+        classes = layers.Dense(2, name="classes", **_kernel(parameters, convolution=False))(values)
+        return Model(inputs, layers.Subtract(name="logit")([classes[:, 1:], classes[:, :1]]), name="ffnn")
     return Model(inputs, _logit(layers.Dense, (1,), parameters)(values), name="ffnn")
 
 
@@ -64,7 +68,8 @@ def build_unet(parameters: UnetParameters, mean: np.ndarray, variance: np.ndarra
             skips.append(values)
             values = layers.MaxPooling2D(2)(values)
     for step, (width, skip) in enumerate(zip(filters[-2::-1], skips[::-1], strict=True)):
-        values = layers.Conv2DTranspose(width, 2, strides=2, padding="same", **_kernel(parameters))(values)
+        kernel = _kernel(parameters, convolution=False)
+        values = layers.Conv2DTranspose(width, 2, strides=2, padding="same", **kernel)(values)
         values = layers.Concatenate()([values, skip])
         values = _convolutions(values, width, dropouts[len(filters) + step], parameters)
     for nodes in parameters.head_nodes:  # a dense layer a pixel is a 1 x 1 convolution
@@ -117,10 +122,12 @@ def _normalisation(mean: np.ndarray, variance: np.ndarray) -> Any:
     return layers.Normalization(axis=-1, mean=mean.tolist(), variance=variance.tolist(), name="normalisation")
 
 
-def _kernel(parameters: AnyParameters) -> dict[str, Any]:
+def _kernel(parameters: AnyParameters, convolution: bool = True) -> dict[str, Any]:
     from keras import regularizers
 
     smooth = parameters.activation in ("tanh", "sigmoid", "linear")
+    if parameters.recipe == "report":  # he_normal for every convolution, Keras's own elsewhere
+        smooth = not convolution
     return {
         "kernel_initializer": "glorot_uniform" if smooth else "he_normal",
         "kernel_regularizer": regularizers.L2(parameters.penalty) if parameters.penalty else None,

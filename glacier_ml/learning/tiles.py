@@ -93,6 +93,18 @@ def window_origins(length: int, window: int, overlap: int) -> list[int]:
     return [index * step for index in range(count)]
 
 
+def tile_origins(length: int, size: int) -> list[int]:
+    """Origins of tiles that cover an axis without overlap; a last one, shifted back, covers the remainder.
+
+    >>> tile_origins(500, 96)
+    [0, 96, 192, 288, 384, 404]
+    >>> tile_origins(90, 96)
+    [0]
+    """
+    origins = list(range(0, length - size + 1, size)) or [0]
+    return origins if origins[-1] + size >= length else [*origins, length - size]
+
+
 def blend_weights(window: int, overlap: int) -> NDArray[np.float32]:
     """Weights (window, window) that fall off linearly over the overlap, so that neighbours sum to 1.
 

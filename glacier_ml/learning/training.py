@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.classifier import NetworkClassifier
+from glacier_ml.learning.features import feature_set
 from glacier_ml.learning.networks import build_network, training_bytes
 from glacier_ml.learning.parameters import AnyParameters
+from glacier_ml.learning.recipe import ReportSamples, collect_report_samples
 from glacier_ml.learning.samples import Samples, collect_samples, feature_statistics
 from glacier_ml.learning.splits import Split
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 Metrics = dict[str, float]
 WEIGHT_DECAY = 1e-4  # of AdamW; typical value, chosen here
+CALL_STEPS, CALL_PIXELS = 128, 16_384  # that go to TensorFlow in one call at most; chosen here
 WARM_UP = 0.05  # share of the steps over which a cosine schedule rises; typical value, chosen here
 
 
@@ -46,13 +49,21 @@ class Fitted:
         Index into `history`, of the epoch whose weights are kept once the training has ended.
     pieces : int
         Parts that each batch was split into to stay within memory.
+    samples : Samples or ReportSamples
+        What it was trained from.
     """
 
     classifier: NetworkClassifier
+    samples: Samples | ReportSamples
     history: list[Metrics] = field(default_factory=list)
     best_epoch: int = 0
     pieces: int = 1
     weights: list[NDArray] = field(default_factory=list)
+
+    @property
+    def batch_used(self) -> int:
+        """Tiles, or single pixels, that the network saw at once: a batch's, or those of its largest part."""
+        return math.ceil(self.samples.tiles_per_batch / self.pieces)
 
     def record(self, metrics: Metrics, monitor: str, keep_best: bool = True) -> None:
         """Note an epoch, and keep the network's weights where it is the best so far."""
@@ -91,7 +102,8 @@ def fit(
     Parameters
     ----------
     validate : callable
-        Classifier to `val/...` metrics; called after every epoch with the network as it stands.
+        Classifier to `val/...` metrics; called after every epoch with the network as it stands. The report's
+        recipe has test samples of its own instead.
     memory_limit : float, optional
         Bytes that a step may take by estimate; larger batches are split and their gradients summed.
     on_epoch : callable, optional
@@ -101,13 +113,16 @@ def fit(
 
     Raises `TrainingFailed` where the loss is not finite, or a tile does not fit into memory.
     """
-    samples = collect_samples(scenes, split, parameters, seed)
-    fitted = Fitted(
-        _start(parameters, scenes, split, seed, initial), pieces=split_batch(samples, memory_limit)
-    )
+    samples = _collect(scenes, split, parameters, seed)
+    classifier = _start(parameters, scenes, split, seed, initial)
+    fitted = Fitted(classifier, samples, pieces=split_batch(samples, memory_limit))
     step = TrainingStep(fitted.classifier.network, parameters, samples.steps)
     for epoch in range(parameters.epochs):
-        metrics = _train_epoch(step, samples, epoch, fitted.pieces) | validate(fitted.classifier)
+        metrics = _train_epoch(step, samples, epoch, fitted.pieces)
+        if isinstance(samples, ReportSamples):
+            metrics |= samples.measure(classifier.network_logit)
+        else:
+            metrics |= validate(classifier)
         fitted.record(metrics, parameters.monitor, parameters.keep_best)
         if on_epoch:
             on_epoch(epoch, metrics)
@@ -117,7 +132,14 @@ def fit(
     return fitted
 
 
-def split_batch(samples: Samples, memory_limit: float | None) -> int:
+def _collect(
+    scenes: Sequence[LabelledScene], split: Split, parameters: AnyParameters, seed: int
+) -> Samples | ReportSamples:
+    collect = collect_report_samples if parameters.recipe == "report" else collect_samples
+    return collect(scenes, split, parameters, seed)
+
+
+def split_batch(samples: Samples | ReportSamples, memory_limit: float | None) -> int:
     """Parts that a batch must be split into so that one step stays within `memory_limit` [bytes].
 
     Raises
@@ -155,6 +177,30 @@ class TrainingStep:
         self.optimizer.build(network.trainable_variables)
         self._gradients = tf.function(self._differentiate, reduce_retracing=True)
         self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients))
+        self._steps: Any = None  # traced when first needed
+
+    def take(self, batches: Sequence[tuple[NDArray, NDArray]]) -> NDArray[np.float64]:
+        """Take a step for each batch, all of one size, in one call; gives the sum of what they count."""
+        import tensorflow as tf
+
+        features, target = (np.stack(part) for part in zip(*batches, strict=True))
+        if self._steps is None:
+            # Free numbers of steps and samples: an epoch's rest needs no trace of its own.
+            signature = [tf.TensorSpec([None, None, *part.shape[2:]]) for part in (features, target)]
+            self._steps = tf.function(self._in_turn, input_signature=signature)
+        sums: NDArray[np.float64] = self._steps(features, target).numpy().astype(np.float64)
+        return sums
+
+    def _in_turn(self, features: Any, target: Any) -> Any:
+        import tensorflow as tf
+
+        sums = tf.zeros(6)
+        for number in tf.range(tf.shape(features)[0]):
+            total = tf.maximum(tf.reduce_sum(target[number, ..., 1]), 1e-9)
+            gradients, counts = self._differentiate(features[number], target[number], total, 1.0)
+            self.optimizer.apply(gradients)
+            sums += counts
+        return sums
 
     def __call__(self, features: NDArray, target: NDArray, pieces: int) -> NDArray[np.float64]:
         """Take one step; gives the loss and the pixels (all, hits, false alarms, misses, correct)."""
@@ -243,7 +289,7 @@ def _start(
     keras.utils.set_random_seed(seed)
     if initial:
         return NetworkClassifier(parameters.network, initial.network, parameters)
-    mean, variance = feature_statistics(scenes, split, parameters.features)
+    mean, variance = _statistics(parameters, scenes, split)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(parameters.precision)
     try:
@@ -253,10 +299,19 @@ def _start(
     return NetworkClassifier(parameters.network, network, parameters)
 
 
-def _train_epoch(step: TrainingStep, samples: Samples, epoch: int, pieces: int) -> Metrics:
+def _statistics(
+    parameters: AnyParameters, scenes: Sequence[LabelledScene], split: Split
+) -> tuple[NDArray, NDArray]:
+    if parameters.recipe == "report":  # its features are scaled already, image by image
+        features = len(feature_set(parameters.features).features)
+        return np.zeros(features), np.ones(features)
+    return feature_statistics(scenes, split, parameters.features)
+
+
+def _train_epoch(step: TrainingStep, samples: Samples | ReportSamples, epoch: int, pieces: int) -> Metrics:
     sums = np.zeros(6)
-    for features, target in _prefetched(samples, epoch):
-        sums += step(features, target, pieces)
+    for batches in _prefetched(samples, epoch, steps_at_once(samples, pieces)):
+        sums += step.take(batches) if len(batches) > 1 else step(*batches[0], pieces)
         if not np.isfinite(sums[0]):
             raise TrainingFailed(f"loss: not finite in epoch {epoch + 1}; a smaller learning_rate may do")
     loss, pixels, hits, alarms, misses, correct = sums
@@ -267,15 +322,30 @@ def _train_epoch(step: TrainingStep, samples: Samples, epoch: int, pieces: int) 
     }
 
 
-def _prefetched(samples: Samples, epoch: int) -> Iterator[tuple[NDArray, NDArray]]:
-    """Batches of an epoch, the next one cut while the network works on this one."""
+def steps_at_once(samples: Samples | ReportSamples, pieces: int) -> int:
+    """Steps to take in one call: below some thousand pixels a call takes longer than its step."""
+    pixels = samples.tiles_per_batch * samples.parameters.tile_size**2
+    return max(1, min(CALL_STEPS, CALL_PIXELS // pixels)) if pieces == 1 else 1
+
+
+def _prefetched(
+    samples: Samples | ReportSamples, epoch: int, at_once: int
+) -> Iterator[list[tuple[NDArray, NDArray]]]:
+    """Batches of an epoch, `at_once` of one size together, the next ones cut while the network works."""
+
+    def cut(first: int) -> list[tuple[NDArray, NDArray]]:
+        return [samples.batch(epoch, step) for step in range(first, min(first + at_once, samples.steps))]
+
     with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(samples.batch, epoch, 0)
-        for number in range(1, samples.steps + 1):
-            batch = upcoming.result()
-            if number < samples.steps:
-                upcoming = pool.submit(samples.batch, epoch, number)
-            yield batch
+        upcoming = pool.submit(cut, 0)
+        for first in range(0, samples.steps, at_once):
+            batches = upcoming.result()
+            if first + at_once < samples.steps:
+                upcoming = pool.submit(cut, first + at_once)
+            shorter = len(batches) > 1 and len(batches[-1][0]) < len(batches[0][0])
+            yield batches[:-1] if shorter else batches
+            if shorter:  # the last batch of the report's epochs
+                yield batches[-1:]
 
 
 def _pieces(features: NDArray, target: NDArray, pieces: int) -> Iterator[tuple[NDArray, NDArray]]:

@@ -345,6 +345,6 @@ def test_soft_dice_worked_by_hand():
 
 def test_a_record_keeps_the_first_epoch_even_if_it_is_worthless(fitted):
     _, result, _ = fitted
-    record = Fitted(result.classifier)
+    record = Fitted(result.classifier, result.samples)
     record.record({"val/iou": 0.0}, "val/iou")
     assert record.best_epoch == 0 and record.weights
