@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from glacier_ml.evaluation.metrics import Confusion, confusion, mean_iou
 from glacier_ml.learning.calibration import calibrate as calibrate
 from glacier_ml.learning.classifier import NetworkClassifier
+from glacier_ml.learning.splits import number_blocks
 
 if TYPE_CHECKING:
     from glacier_ml.scenes.catalog import LabelledScene
 
 Metrics = dict[str, float]
+BLOCK_SIDE = 64  # of the blocks that pixels are counted by [px]
 Mask = NDArray[np.bool_]
 
 
@@ -54,6 +56,42 @@ def measure(
     if len(by_scene) > 1:
         metrics |= {f"iou_{name}": float(np.nan_to_num(found[0].iou)) for name, found in by_scene.items()}
     return {prefix + name: value for name, value in metrics.items()}
+
+
+def block_counts(
+    classifier: NetworkClassifier,
+    scenes: Sequence[LabelledScene],
+    pixels: Callable[[str], Mask],
+    side: int = BLOCK_SIDE,
+    threshold: float = 0.5,
+) -> dict[str, Any]:
+    """Count chosen pixels of scenes block by block, so that intervals can be had later without the maps.
+
+    Parameters
+    ----------
+    side : int
+        Of a block [px].
+    threshold : float
+        Probability from which on a pixel counts as glacier; the other arguments as `measure`.
+
+    Returns
+    -------
+    dict
+        side, threshold, and scenes: name to block (numbers from 1, row by row over the whole scene) and
+        counts (tp, fp, fn, tn) of each block that holds a chosen pixel.
+    """
+    told = {}
+    for scene in scenes:
+        chosen = pixels(scene.scene.name) & scene.scene.valid
+        if not chosen.any():
+            continue
+        mapped = classifier.probability(scene.scene, chosen)[chosen] >= threshold
+        numbers, truth = number_blocks(scene.scene.shape, side)[chosen], scene.truth[chosen]
+        case = np.where(truth, np.where(mapped, 0, 2), np.where(mapped, 1, 3))
+        blocks, places = np.unique(numbers, return_inverse=True)
+        counts = np.bincount(4 * places + case, minlength=4 * len(blocks)).reshape(-1, 4)
+        told[scene.scene.name] = {"block": blocks.tolist(), "counts": counts.tolist()}
+    return {"side": side, "threshold": threshold, "scenes": told}
 
 
 def score(classifier: NetworkClassifier, scene: LabelledScene, pixels: Mask) -> tuple[Confusion, float]:

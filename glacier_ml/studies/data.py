@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.learning.parameters import AnyParameters
+from glacier_ml.learning.parameters import AnyParameters, Recipe
 from glacier_ml.learning.samples import check_samples
 from glacier_ml.learning.splits import Split, SplitRule, make_split
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
+from glacier_ml.scenes.index_pairing import index_paired
 from glacier_ml.scenes.landsat.radiometry import METHODS
 from glacier_ml.scenes.scene import check_quantity
 
@@ -35,12 +36,15 @@ class TrainingData:
         Which of their pixels train and which validate.
     digest : str
         SHA-256 of the scenes' pixels and labels.
+    recipe : str
+        'sound', or 'report': then the masks are paired by array index, as the report had them.
     """
 
     catalog: Catalog
     scenes: tuple[LabelledScene, ...]
     split: Split
     digest: str
+    recipe: Recipe = "sound"
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -50,6 +54,7 @@ class TrainingData:
             "dataset_digest": self.digest,
             "scenes": [scene.entry.name for scene in self.scenes],
             "quantity": self.scenes[0].scene.quantity,
+            "recipe": self.recipe,
         }
 
 
@@ -58,25 +63,50 @@ def load_training_data(
 ) -> TrainingData:
     """Load the training scenes of `data`, check that they can serve all `parameters`, and split them.
 
+    Where the parameters are of the report's recipe, so are the masks: see `index_paired`.
+
     Raises
     ------
     GlacierError
         Where no scene trains, a scene cannot be read, lacks a band or holds another kind of reflectance than
-        the others, a tile is larger than every scene, or no split meets the rule.
+        the others, a tile is larger than every scene, no split meets the rule, or the parameters are of both
+        recipes.
     """
+    parameters = list(parameters)
+    recipe = _recipe(parameters)
     catalog = open_catalog(data)
     scenes = load_scenes(catalog, "train")
     if not scenes:
         raise GlacierError(
             f"{catalog.source}: no scene has the role train; give one outlines and role: train"
         )
-    _check_alike(scenes)
+    check_alike(scenes)
+    if recipe == "report":
+        scenes = tuple(index_paired(scene) for scene in scenes)
     for one in parameters:
         check_samples(scenes, one)
-    return TrainingData(catalog, scenes, make_split(scenes, rule), dataset_digest(scenes))
+    return TrainingData(catalog, scenes, make_split(scenes, rule), dataset_digest(scenes), recipe)
 
 
-def _check_alike(scenes: tuple[LabelledScene, ...]) -> None:
+def check_recipe(parameters: AnyParameters, data: TrainingData) -> None:
+    """Refuse parameters of another recipe than the one that the training data were made for."""
+    if parameters.recipe != data.recipe:
+        raise GlacierError(
+            f"recipe: is {parameters.recipe}, and the training data were made for {data.recipe}; their masks "
+            "differ: load the data for these parameters"
+        )
+
+
+def _recipe(parameters: list[AnyParameters]) -> Recipe:
+    recipes: set[Recipe] = {one.recipe for one in parameters} or {"sound"}
+    if len(recipes) > 1:
+        raise GlacierError(
+            "recipe: sound and report are both searched, and their masks differ; make a study of each"
+        )
+    return recipes.pop()
+
+
+def check_alike(scenes: tuple[LabelledScene, ...]) -> None:
     """Refuse two kinds of reflectance, warn of two ways to the same kind."""
     methods: dict[str, str] = {}
     for labelled in scenes:

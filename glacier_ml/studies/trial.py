@@ -9,12 +9,13 @@ import numpy as np
 
 from glacier_ml.evaluation import figures
 from glacier_ml.evaluation.metrics import Confusion, confusion
-from glacier_ml.evaluation.yardstick import measure
+from glacier_ml.evaluation.yardstick import block_counts, measure
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.parameters import AnyParameters
+from glacier_ml.learning.recipe import ReportSamples
 from glacier_ml.learning.training import Fitted, Metrics, fit
 from glacier_ml.studies import tracking
-from glacier_ml.studies.data import TrainingData
+from glacier_ml.studies.data import TrainingData, check_recipe
 
 
 def run_trial(
@@ -25,12 +26,15 @@ def run_trial(
     memory_limit: float | None = None,
     on_epoch: Callable[[int, Metrics], None] | None = None,
     initial: NetworkClassifier | None = None,
+    pictures: bool = True,
 ) -> Fitted:
     """Train inside the active run and log what there is to see of it.
 
     Logged are the parameters first, and at the end - whatever it is - the metrics of every epoch; then the
-    best epoch's metrics, the learning curve, the validation maps and the confusion matrix.
+    best epoch's metrics, its counts block by block (`validation_blocks.json`), and with `pictures` the
+    learning curve, the validation maps and the confusion matrix.
     """
+    check_recipe(parameters, data)
     tracking.log_params(flat_parameters(parameters) | {"seed": seed})
     tracking.log_dict(parameters.model_dump(), "parameters.json")
     history: list[Metrics] = []
@@ -49,13 +53,29 @@ def run_trial(
     finally:
         tracking.log_epochs(history)
     _log_outcome(fitted, data)
+    if pictures:
+        log_pictures(fitted, data)
     return fitted
+
+
+def validation_blocks(fitted: Fitted, data: TrainingData) -> dict[str, Any]:
+    """Counts of the validation pixels by block, in the report's recipe of its test samples by tile.
+
+    Returns
+    -------
+    dict
+        side [px], threshold (.5), and scenes: name to block (numbers from 1) and counts (tp, fp, fn, tn).
+    """
+    if isinstance(fitted.samples, ReportSamples):
+        return fitted.samples.block_counts(fitted.classifier.network_logit)
+    return block_counts(fitted.classifier, data.scenes, data.split.validation)
 
 
 def _log_outcome(fitted: Fitted, data: TrainingData) -> None:
     best = {name.replace("val/", "best/"): value for name, value in fitted.best.items() if "val/" in name}
-    tracking.log_metrics(best | {"best/epoch": fitted.best_epoch + 1, "batch_pieces": fitted.pieces})
-    log_pictures(fitted, data)
+    batch = {"batch_pieces": fitted.pieces, "batch_used": fitted.batch_used}
+    tracking.log_metrics(best | {"best/epoch": fitted.best_epoch + 1, **batch})
+    tracking.log_dict(validation_blocks(fitted, data), "validation_blocks.json")
 
 
 def flat_parameters(parameters: AnyParameters) -> dict[str, Any]:
@@ -68,18 +88,23 @@ def flat_parameters(parameters: AnyParameters) -> dict[str, Any]:
 
 
 def log_pictures(fitted: Fitted, data: TrainingData) -> None:
-    """Log the learning curve, each scene's validation maps, and the pooled confusion matrix."""
+    """Log the learning curve, each scene's validation maps, and the pooled confusion matrix.
+
+    The report mapped the images that it trained on: in its recipe the whole scene is shown.
+    """
+    report = data.recipe == "report"
     curves = {key: [metrics[key] for metrics in fitted.history] for key in fitted.history[0]}
     tracking.log_figure(figures.learning_curve(curves), "learning_curve.png")
     pooled = Confusion(0, 0, 0, 0)
     for scene in data.scenes:
-        shown = data.split.validation(scene.scene.name)
+        shown = scene.scene.valid if report else data.split.validation(scene.scene.name)
         if not shown.any():
             continue
         probability = fitted.classifier.probability(scene.scene, shown)
         counts = confusion(scene.truth, probability >= fitted.classifier.threshold, shown)
         pooled += counts
-        title = f"{scene.scene.name}: validation IoU {np.nan_to_num(counts.iou):.3f}"
+        part = "IoU of its own training image" if report else "validation IoU"
+        title = f"{scene.scene.name}: {part} {np.nan_to_num(counts.iou):.3f}"
         panel = figures.validation_panel(
             scene.scene, scene.truth, probability, fitted.classifier.threshold, shown, title
         )
