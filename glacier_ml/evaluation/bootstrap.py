@@ -2,7 +2,7 @@
 
 Neighbouring pixels err together, so a score is far less certain than its number of pixels suggests. A draw
 takes as many blocks of a scene as it has, with replacement, the same ones for every map (a paired block
-bootstrap), and as many trainings of a network as there are seeds, with replacement, the same ones in every
+bootstrap), and trainings of a network from the seeds that there are, with replacement, the same ones in every
 scene. The intervals are the middle 95 % of the draws. They hold for the scenes that were scored and say
 nothing of other places.
 """
@@ -50,31 +50,24 @@ def spatial_blocks(shape: tuple[int, int], side: int = BLOCK_SIDE) -> NDArray[np
     return number_blocks(shape, side)
 
 
-def dense_blocks(blocks: NDArray[np.integer], counted: Mask) -> NDArray[np.int32]:
-    """Number anew, from 1 without gaps, the blocks that hold a counted pixel; 0 where none counts.
-
-    Examples
-    --------
-    >>> dense_blocks(np.array([1, 2, 5, 5]), np.array([True, False, True, False])).tolist()
-    [1, 0, 2, 0]
-    """
-    numbers = np.zeros(blocks.shape, dtype=np.int32)
-    numbers[counted] = np.unique(blocks[counted], return_inverse=True)[1] + 1
-    return numbers
-
-
 def draw_blocks(blocks: int, repeats: int, random: np.random.Generator) -> NDArray[np.int64]:
     """How often each block is drawn: (repeats, blocks), every row summing to `blocks`."""
     return random.multinomial(blocks, np.full(blocks, 1 / blocks), size=repeats)
 
 
 def draw_seeds(seeds: int, repeats: int, random: np.random.Generator) -> Values:
-    """Weight of each training: (repeats, seeds), every row summing to 1; a single one is always drawn.
+    """Weight of each training: (repeats, seeds), every row summing to 1.
 
-    Of `n` trainings the draws show (n - 1) / n of the variance that training has: with three the intervals
-    are somewhat too narrow, and the lowest and the highest seed stand beside them for that reason.
+    Of n trainings n - 1 are drawn, which makes the variance of their mean unbiased: with n draws it is too
+    small by (n - 1) / n, and n is small. A single training is always drawn, and its chance is not known.
+
+    Examples
+    --------
+    >>> draw_seeds(1, 2, np.random.default_rng(0)).tolist()
+    [[1.0], [1.0]]
     """
-    return random.multinomial(seeds, np.full(seeds, 1 / seeds), size=repeats) / seeds
+    drawn = max(1, seeds - 1)
+    return random.multinomial(drawn, np.full(seeds, 1 / seeds), size=repeats) / drawn
 
 
 def defined_mean(values: Values, axis: int, weights: Values | None = None) -> Values:

@@ -8,34 +8,41 @@ of other places.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from glacier_ml.evaluation.bootstrap import BLOCK_SIDE, bootstrap_difference, spatial_blocks
-from glacier_ml.evaluation.metrics import Confusion, confusion
-from glacier_ml.evaluation.scene_maps import EARLIER, Mask, SceneMaps, classify_scenes, earlier_outlines
+from glacier_ml.evaluation.bootstrap import BLOCK_SIDE, REPEATS
+from glacier_ml.evaluation.curves import reliability_table, threshold_table
+from glacier_ml.evaluation.scene_maps import EARLIER, SceneMaps, classify_scenes, earlier_outlines
+from glacier_ml.evaluation.score_tables import (
+    ALL,
+    CHANGED,
+    POOLED,
+    UNCHANGED,
+    score_scene,
+    seed_weights,
+    tabulate_pairs,
+    tabulate_scores,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glacier_ml.learning.classifier import Classifier
-    from glacier_ml.scenes.catalog import LabelledScene
-
 __all__ = [
+    "ALL",
     "BLOCK_SIDE",
+    "CHANGED",
     "EARLIER",
     "POOLED",
+    "REPEATS",
+    "UNCHANGED",
     "Comparison",
     "SceneMaps",
     "classify_scenes",
+    "compare_maps",
     "earlier_outlines",
 ]
-
-POOLED = "all scenes"
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Comparison:
     thresholds: pd.DataFrame
     reliability: pd.DataFrame
     side: int = BLOCK_SIDE
-    repeats: int = 1000
+    repeats: int = REPEATS
     seeds: dict[str, list[int]] = field(default_factory=dict)
 
     @property
@@ -87,81 +94,42 @@ class Comparison:
         return POOLED if len(self.maps) > 1 else self.maps[0].name
 
 
-def compare(
-    classifiers: Sequence[Classifier],
-    labelled: Sequence[LabelledScene],
-    earlier: Mapping[str, Mask] | None = None,
-) -> pd.DataFrame:
-    """Score all classifiers on the same valid pixels: `score_maps` of `classify_scenes`."""
-    return score_maps(classify_scenes([[one] for one in classifiers], labelled, earlier))
+def compare_maps(
+    maps: Sequence[SceneMaps],
+    side: int = BLOCK_SIDE,
+    repeats: int = REPEATS,
+    seed: int = 0,
+    tell: Callable[[str], None] | None = None,
+) -> Comparison:
+    """Score all maps on the same pixels, and every pair of them, with intervals for these scenes.
 
-
-def score_maps(maps: Sequence[SceneMaps]) -> pd.DataFrame:
-    """Table of scores, one row a scene and classifier.
+    Parameters
+    ----------
+    maps : sequence of SceneMaps
+        See `classify_scenes`.
+    side, repeats, seed : int
+        Side of a bootstrap block [px]; number of draws; seed of the draws.
+    tell : callable, optional
+        Hears of each part of the work, in words.
 
     Returns
     -------
-    pandas.DataFrame
-        Columns scene, classifier, accuracy, precision, recall, f1, iou, threshold, pixels. The threshold of
-        an outline is NaN. With several scenes, rows of the scene 'all scenes' pool the pixels of classifiers
-        that mapped every scene.
+    Comparison
     """
-    import pandas as pd
-
-    counts: dict[str, dict[str, Confusion]] = {}
-    thresholds: dict[str, float] = {}
-    rows = []
-    for one in maps:
-        thresholds |= {name: own[0] for name, own in one.thresholds.items()}
-        for name, masks in one.masks.items():
-            scored = confusion(one.truth, masks[0], one.valid)
-            counts.setdefault(name, {})[one.labelled.scene.name] = scored
-            rows.append(_row(one.labelled.scene.name, name, scored, thresholds))
-    for name, by_scene in counts.items():
-        if len(by_scene) == len(maps) > 1:
-            pooled = sum(by_scene.values(), Confusion(0, 0, 0, 0))
-            rows.append(_row(POOLED, name, pooled, thresholds))
-    return pd.DataFrame(rows)
-
-
-def _row(scene: str, name: str, scored: Confusion, thresholds: dict[str, float]) -> dict[str, object]:
-    scores = ("accuracy", "precision", "recall", "f1", "iou")
-    return {
-        "scene": scene,
-        "classifier": name,
-        **{score: getattr(scored, score) for score in scores},
-        "threshold": thresholds.get(name, float("nan")),
-        "pixels": scored.pixels,
+    scored = {
+        one.name: score_scene(one, side, repeats, [seed, number], tell) for number, one in enumerate(maps)
     }
-
-
-def compare_pairs(
-    maps: Sequence[SceneMaps], side: int = BLOCK_SIDE, repeats: int = 1000, seed: int = 0
-) -> pd.DataFrame:
-    """Differences of mean IoU of each pair of maps, with their intervals for these scenes.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns first, second, difference, low, high, distinguishable; difference = second - first. Pairs
-        with an outline that not every scene has are left out.
-    """
-    import pandas as pd
-
-    masks = [one.masks for one in maps]
-    blocks = [np.where(one.valid, spatial_blocks(one.valid.shape, side), 0) for one in maps]
-    names = [name for name in masks[0] if all(name in scene for scene in masks)]
-    rows = []
-    for first, second in combinations(names, 2):
-        interval = bootstrap_difference(
-            [one.truth for one in maps],
-            [scene[first][0] for scene in masks],
-            [scene[second][0] for scene in masks],
-            blocks,
-            repeats,
-            seed,
-        )
-        bounds = (interval.difference, interval.low, interval.high, interval.distinguishable)
-        rows.append((first, second, *bounds))
-    columns = ["first", "second", "difference", "low", "high", "distinguishable"]
-    return pd.DataFrame.from_records(rows, columns=columns)
+    weights = seed_weights(maps, repeats, seed)
+    pairs = tabulate_pairs(scored, weights)
+    overall = POOLED if len(maps) > 1 else maps[0].name
+    return Comparison(
+        maps=list(maps),
+        scores=tabulate_scores(scored, weights),
+        pairs=pairs[pairs.scene == overall].drop(columns="scene").reset_index(drop=True),
+        scene_pairs=pairs[pairs.scene != POOLED].reset_index(drop=True),
+        thresholds=threshold_table(maps),
+        reliability=reliability_table(maps),
+        side=side,
+        repeats=repeats,
+        seeds={name: seeds for name, seeds in maps[0].seeds.items() if seeds},
+    )
