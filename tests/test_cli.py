@@ -361,14 +361,14 @@ def test_a_scene_s_map_is_printed_as_area(beside_project, tiny_project, capsys):
     }
 
 
-def test_folds_are_printed_a_row_each(beside_project, tiny_project, capsys):
+def test_cross_validation_tells_the_worst_finding_first(beside_project, tiny_project, capsys):
     experiment, catalog = tiny_project.experiment("ffnn"), tiny_project.catalog
-    assert run("cross-validate", "--data", catalog, "--experiment", experiment, "--protocol", "block") == 0
-    rows = capsys.readouterr().out.splitlines()
-    assert rows[0].split()[:4] == ["fold", "seed", "scene", "iou"]
-    assert [row.split()[:3] for row in rows[1:4]] == [
-        ["block", "0", scene] for scene in ("early", "fjord", "late")
-    ]
+    assert run("cross-validate", "--data", catalog, "--experiment", experiment, "--protocol", "place") == 0
+    told = capsys.readouterr().out
+    assert re.match(r"worst finding: ffnn trained on (cape|fjord) maps (cape|fjord) with IoU ", told)
+    assert "2 places are too few for an interval (10 are wanted)" in told
+    files = {path.name for path in (beside_project / "cross_validation").iterdir()}
+    assert files == {"folds.csv", "points.png", "summary.txt"}
 
 
 def test_the_module_is_the_command(monkeypatch, capsys):

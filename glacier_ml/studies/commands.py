@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.evaluation.spread import worst_finding
+from glacier_ml.evaluation.spread_text import summary
 from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.products.batch import area_table, check_mapping, map_scenes
 from glacier_ml.products.maps import check_folder
@@ -22,6 +24,7 @@ from glacier_ml.studies.contest import (
 )
 from glacier_ml.studies.data import TrainingData, load_training_data
 from glacier_ml.studies.experiment import Experiment, read_experiment
+from glacier_ml.studies.folds import load_folds
 from glacier_ml.studies.progress import tell_epochs
 from glacier_ml.studies.promotion import challenged, promote
 from glacier_ml.studies.registration import (
@@ -33,7 +36,7 @@ from glacier_ml.studies.registration import (
 from glacier_ml.studies.tracking import CHAMPION
 from glacier_ml.studies.trial import run_trial
 from glacier_ml.studies.tuning import OBJECTIVE, StudyResult, memory_limit, study_figures, study_name, tune
-from glacier_ml.studies.validation import cross_validate, load_folds
+from glacier_ml.studies.validation import cross_validate, mean_scores, write_scores
 
 DEFAULT_EXPERIMENTS = {"ffnn": "experiments/ffnn.yaml", "unet": "experiments/unet.yaml"}
 
@@ -164,17 +167,31 @@ def run_prediction(
         print(f"maps: {Path(output).resolve()}")
 
 
-def run_cross_validation(experiment_path: str, data: str | None, seeds: int, protocol: str) -> None:
-    """Cross-validate an experiment's fixed parameters; prints every fold as a single point."""
-    experiment = read_experiment(experiment_path)
-    folds = load_folds(experiment, data, protocol)
-    with tracking.start_run(f"cross-validate-{protocol}", "cross_validate"):
-        table = cross_validate(experiment, folds, seeds)
-        tracking.log_text(table.to_csv(index=False), "folds.csv")
-        tracking.log_metrics({"test/iou": float(table.iou.mean())})
-        print(table_text(table))
-        leaky = " (leaky: neighbours of every pixel were trained on)" if protocol == "random" else ""
-        print(f"mean IoU over {len(table)} single points: {table.iou.mean():.3f}{leaky}")
+def run_cross_validation(
+    experiment_path: str, data: str | None, seeds: int, protocol: str, output: str = "cross_validation"
+) -> None:
+    """Cross-validate fixed parameters, of one experiment or a comma list; prints the worst finding first."""
+    experiments = [read_experiment(path) for path in _parts(experiment_path, "experiment")]
+    protocols = _parts(protocol, "protocol")
+    folds = load_folds(experiments, data, protocols)
+    check_folder(Path(output))
+    with tracking.start_run(f"cross-validate-{'-'.join(protocols)}", "cross_validate"):
+        tracking.set_tags(tracking.environment_tags())
+        table = cross_validate(experiments, folds, seeds)
+        for name in write_scores(table, output):
+            tracking.log_files(Path(output) / name, "cross_validation")
+        tracking.set_tags({"finding": worst_finding(table)})
+        tracking.log_metrics(mean_scores(table))
+        print(summary(table))
+        print(f"every fold, and its picture: {Path(output).resolve()}")
+
+
+def _parts(listed: str, name: str) -> list[str]:
+    """Parts of a comma list, in order, each once."""
+    parts = list(dict.fromkeys(part.strip() for part in listed.split(",") if part.strip()))
+    if not parts:
+        raise GlacierError(f"{name}: nothing is named; give one or several between commas")
+    return parts
 
 
 def run_everything(data: str | None, trials: int | None, seed: int) -> None:

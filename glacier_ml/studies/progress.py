@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,3 +54,53 @@ def tell_epochs(epochs: int) -> Any:
             bar.close()
 
     return on_epoch
+
+
+class FoldProgress:
+    """A bar over the epochs of all folds' trainings, with the time left."""
+
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.name, self.left = bar, "", 0
+
+    def begin(self, name: str, epochs: int) -> None:
+        """Name the training that comes next, and how long it may be."""
+        self.name, self.left = name, epochs
+        self.bar.set_postfix_str(name)
+
+    def on_epoch(self, epoch: int, metrics: Metrics) -> None:
+        """Count one epoch."""
+        self.left -= 1
+        self.bar.update(1)
+        self.bar.set_postfix_str(f"{self.name}: validation IoU {metrics['val/iou']:.3f}")
+
+    def finish(self) -> None:
+        """Count the epochs that the training did without."""
+        self.bar.update(self.left)
+        self.left = 0
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.bar.write(text, file=sys.stderr)
+
+
+@contextmanager
+def show_folds(epochs: int) -> Iterator[FoldProgress]:
+    """Show a bar over so many epochs of all folds' trainings together."""
+    from tqdm import tqdm
+
+    with tqdm(total=epochs, desc="cross-validating", unit="epoch") as bar:
+        yield FoldProgress(bar)
+
+
+@contextmanager
+def tell_steps(title: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar over so many steps; hands out a listener that hears of each one in words."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=title, unit="step") as bar:
+
+        def tell(words: str) -> None:
+            bar.set_postfix_str(words)
+            bar.update(1)
+
+        yield tell
