@@ -10,6 +10,7 @@ from glacier_ml.cli.group import cli
 from glacier_ml.cli.options import (
     COUNT,
     DATA,
+    SECONDS,
     SEED_OPTION,
     WORD,
     experiment_option,
@@ -106,6 +107,33 @@ def predict(data: str | None, model: str, output: str, scheduler: str | None) ->
             f"scheduler: {scheduler} cannot be used yet; leave it out to map scenes one by one"
         )
     run_prediction(data, model, output)
+
+
+@cli.command()
+@DATA
+@click.option(
+    "--figure",
+    default="all",
+    show_default=True,
+    help="all, numbers from 3 to 14, table_1, wished, wished_noise ..., or a comma list.",
+)
+@click.option("--protocol", default="both", show_default=True, help="report (as it did), sound, or both.")
+@click.option("--budget", default="small", show_default=True, help="full (its grids), small or tiny.")
+@output_option("reproduction", "Folder for figures, tables and a README.")
+@click.option("--timeout", type=SECONDS, default="", help="Seconds after which no further trial starts.")
+@SEED_OPTION
+@click.option("--storage", type=WORD, default="", help="Optuna storage URL  [default: sqlite:///optuna.db]")
+@click.option(
+    "--experiments", default="experiments/report", show_default=True, help="Folder of the figures' files."
+)
+def reproduce(data: str | None, **options: Any) -> None:
+    """Rerun the report's studies: its figures 3 to 14, its table 1, and what it wished to know.
+
+    The same command goes on where it was stopped.
+    """
+    from glacier_ml.studies.reproduction import reproduce as run
+
+    run(data, **options)
 
 
 @cli.command("main")

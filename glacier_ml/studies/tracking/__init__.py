@@ -24,7 +24,6 @@ from glacier_ml.studies.tracking.runs import (
     log_params,
     log_text,
     logged_dict,
-    package_version,
     run_classifier,
     run_exists,
     run_parameters,
@@ -34,7 +33,7 @@ from glacier_ml.studies.tracking.runs import (
     start_run,
     tag_run,
 )
-from glacier_ml.studies.tracking.search import finished_run, run_history
+from glacier_ml.studies.tracking.search import finished_run, run_history, run_metrics
 
 __all__ = [
     "CHALLENGER",
@@ -54,11 +53,11 @@ __all__ = [
     "logged_dict",
     "model_version",
     "move_alias",
-    "package_version",
     "register_model",
     "run_classifier",
     "run_exists",
     "run_history",
+    "run_metrics",
     "run_parameters",
     "run_tags",
     "runs_link",

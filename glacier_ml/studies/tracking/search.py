@@ -34,15 +34,19 @@ def _quoted(value: str) -> str:
 
 def run_history(run_id: str) -> list[dict[str, float]]:
     """Read what `log_epochs` logged: one mapping an epoch, of the metrics `train/...` and `val/...`."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        names = client().get_run(run_id).data.metrics
-    except MlflowException:
-        return []
     epochs: dict[int, dict[str, float]] = {}
-    for name in sorted(names):
+    for name in sorted(run_metrics(run_id)):
         if name.startswith(("train/", "val/")):
             for metric in client().get_metric_history(run_id, name):
                 epochs.setdefault(metric.step, {})[name] = metric.value
     return [epochs[step] for step in sorted(epochs)]
+
+
+def run_metrics(run_id: str) -> dict[str, float]:
+    """Read the last value of every metric of a run; none where there is no such run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(client().get_run(run_id).data.metrics)
+    except MlflowException:
+        return {}

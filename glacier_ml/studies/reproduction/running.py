@@ -1,0 +1,190 @@
+"""Reproduce the report: run its studies one by one, draw each as soon as it is there, judge what holds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.products.maps import check_folder
+from glacier_ml.scenes.catalog import Catalog, open_catalog
+from glacier_ml.studies import tracking
+from glacier_ml.studies.experiment import Budget
+from glacier_ml.studies.records import TrialRecord, study_trials
+from glacier_ml.studies.reproduction.drawing import draw_scenes, draw_study, threshold_trials
+from glacier_ml.studies.reproduction.plan import (
+    EXPERIMENTS,
+    PICTURES,
+    Work,
+    check_budget,
+    chosen_pictures,
+    chosen_protocols,
+    plan,
+)
+from glacier_ml.studies.reproduction.results import Results, collect_trials, read_results
+from glacier_ml.studies.reproduction.telling import tell_findings
+from glacier_ml.studies.tuning import study_name, tune
+
+ENDED = ("complete", "failed", "pruned")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What holds for all studies of one call."""
+
+    catalog: Catalog
+    pictures: tuple[str, ...]
+    budget: Budget
+    folder: Path
+    seed: int
+    storage: str | None
+    deadline: float | None
+
+    @property
+    def late(self) -> bool:
+        """Whether no further trial may start."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+def reproduce(
+    data: str | None = None,
+    figure: str = "all",
+    protocol: str = "both",
+    budget: str = "small",
+    output: str = "reproduction",
+    *,
+    seed: int = 0,
+    timeout: float | None = None,
+    storage: str | None = None,
+    experiments: str = EXPERIMENTS,
+) -> Path:
+    """Run or resume the studies behind the report's figures, draw them, and say what holds.
+
+    A study that is complete is not run again, a figure that is drawn is not drawn again; the same command
+    goes on where it was stopped. Nothing is registered.
+
+    Parameters
+    ----------
+    data : str, optional
+        A catalog; the made scenes by default.
+    figure, protocol, budget : str
+        See `chosen_pictures`, `chosen_protocols`, `check_budget`.
+    output : str
+        Folder; the budget gets a folder of its own in it, since budgets do not compare.
+    timeout : float, optional
+        Seconds after which no further trial starts; what is there is still drawn and judged.
+    storage : str, optional
+        Optuna storage URL.
+    experiments : str
+        Folder of the experiment files, one a study.
+
+    Returns
+    -------
+    Path
+        The folder with README.md, the figures, trials.csv, blocks.json, maps.csv and conclusions.csv.
+
+    Raises
+    ------
+    GlacierError
+        Where an argument, an experiment file or the data are wrong; before any run is opened.
+    """
+    size, folder = check_budget(budget), Path(output) / budget
+    pictures, sides = chosen_pictures(figure), chosen_protocols(protocol)
+    check_folder(folder)
+    works = plan(pictures, sides, size, data, experiments)
+    deadline = time.monotonic() + timeout if timeout else None
+    call = Reproduction(open_catalog(data), pictures, size, folder, seed, storage, deadline)
+    results = read_results(folder)
+    tags = {"figures": figure, "protocol": protocol, "budget": budget}
+    with tracking.start_run(f"reproduce-{budget}", "reproduce", tags=tags | tracking.environment_tags()):
+        draw_scenes(call.catalog, pictures, folder)
+        done = _run_all(call, works, results)
+        if not results.trials.empty:
+            print(tell_findings(results, folder, budget, seed))
+        tracking.log_files(folder, "reproduction")
+    _tell_end(done, works, folder)
+    return folder
+
+
+def _run_all(call: Reproduction, works: Sequence[Work], results: Results) -> int:
+    """Run the studies in order until the time is over; gives how many are complete."""
+    for number, work in enumerate(works):
+        if call.late:
+            return number
+        print(
+            f"{number + 1}/{len(works)}: {work.study}, {work.protocol} protocol, "
+            f"{work.experiment.trials} trials",
+            file=sys.stderr,
+        )
+        if not _run_one(call, work, results):
+            return number
+    return len(works)
+
+
+def _run_one(call: Reproduction, work: Work, results: Results) -> bool:
+    """Run, collect and draw one study; says whether it is complete."""
+    name, key = study_name(work.experiment, work.data, call.seed), f"{work.study} {work.protocol}"
+    known = results.studies.get(key, {})
+    wanted = [one for one in call.pictures if work.study in PICTURES[one]]
+    if known.get("study") == name and known.get("complete") and set(wanted) <= set(known["drawn"]):
+        return True
+    records = study_trials(name, call.storage)
+    if not _complete(records, work):
+        _tune(call, work, name)
+        records = study_trials(name, call.storage)
+    trials, blocks = collect_trials(work.study, work.protocol, records, call.seed)
+    if work.experiment.thresholds and len(trials):
+        trials, blocks = threshold_trials(work, records)
+    results.replace(work.study, work.protocol, trials, blocks)
+    complete = _complete(records, work)
+    results.studies[key] = {
+        "study": name,
+        "trials": work.experiment.trials,
+        "ended": sum(one.state in ENDED for one in records),
+        "complete": complete,
+        "drawn": wanted if complete else [],
+        "dataset": work.data.digest[:12],
+        "experiment": work.experiment.digest[:12],
+    }
+    if len(trials):
+        draw_study(call.catalog, work, wanted, records, results, call.folder, call.budget)
+    results.write(call.folder)
+    return complete
+
+
+def _complete(records: Sequence[TrialRecord], work: Work) -> bool:
+    """Whether every point of the grid was tried; one that failed was."""
+    ended = [one for one in records if one.state in ENDED]
+    return len(ended) == len(records) >= work.experiment.trials
+
+
+def _tune(call: Reproduction, work: Work, name: str) -> None:
+    tags = {
+        "figure": work.study,
+        "protocol": work.protocol,
+        "budget": call.budget,
+        "dataset": work.data.digest[:12],
+        "split": work.data.split.digest[:12],
+        "experiment_file": work.experiment.digest[:12],
+        "network": work.experiment.network,
+    }
+    left = call.deadline - time.monotonic() if call.deadline else None
+    with tracking.start_run(name, "study", tags=tags):
+        tracking.log_dict(work.experiment.model_dump(mode="json"), "experiment.json")
+        tracking.log_dict(work.data.origin, "data.json")
+        try:
+            tune(work.experiment, work.data, timeout=left, seed=call.seed, storage=call.storage)
+        except GlacierError as error:
+            # A grid all of whose trials fail is a finding; the other figures go on.
+            if not any(one.state == "failed" for one in study_trials(name, call.storage)):
+                raise
+            print(f"{work.study}, {work.protocol} protocol: {error}", file=sys.stderr)
+
+
+def _tell_end(done: int, works: Sequence[Work], folder: Path) -> None:
+    if done < len(works):
+        print(f"{done} of {len(works)} studies are complete; the same command goes on with the rest")
+    print(f"figures, tables and what holds: {(folder / 'README.md').resolve()}")
