@@ -166,7 +166,14 @@ class Trial:
             if epoch + 1 < parameters.epochs and trial.should_prune():
                 raise optuna.TrialPruned
 
-        fitted = run_trial(parameters, self.data, seed=self.seed, memory_limit=self.memory, on_epoch=on_epoch)
+        fitted = run_trial(
+            parameters,
+            self.data,
+            seed=self.seed,
+            memory_limit=self.memory,
+            on_epoch=on_epoch,
+            pictures=self.experiment.sampler != "grid",  # its points are compared by their numbers
+        )
         best = fitted.best[OBJECTIVE]
         if best >= _best_value(trial.study):  # the only ones that may be registered are worth their space
             tracking.log_classifier(fitted.classifier)
