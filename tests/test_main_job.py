@@ -78,12 +78,14 @@ def test_the_job_says_that_there_is_no_conda_and_who_leads(job):
     assert len(notices) == 1 and "no conda" in notices[0]
     for network in ("ffnn", "unet"):
         assert f"glacier-{network} version 1 is the champion: there was no champion" in job.stdout
-    assert "mean IoU on held-out scenes: U-Net" in job.stdout
+    assert "The highest glacier IoU of late" in job.stdout
+    assert "Each network was trained from one seed" in job.stdout
     assert "Traceback" not in job.stderr
 
 
 def test_the_job_leaves_table_and_maps_on_the_scenes_grids(job, project):
-    table = pd.read_csv(project / "comparison/table.csv")
+    table = pd.read_csv(project / "comparison/scores.csv")
+    assert (project / "comparison/report.html").is_file()
     assert set(table.scene) == {"late"}
     assert {"unet", "ffnn", "NDSI", "gradient boosting", "earlier outline unchanged"} <= set(table.classifier)
     maps = {path.name for path in (project / "maps").glob("*.tif")}
@@ -135,6 +137,7 @@ def test_the_default_job_ends_with_a_unet_above_ndsi_and_the_ffnn(tmp_path):
     for name in ("MLproject", "conda.yaml"):
         shutil.copy(ROOT / name, folder)
     done = type_in(folder, "mlflow", "run", ".")
-    table = pd.read_csv(folder / "comparison/table.csv")
-    ious = table[table.scene != "all scenes"].groupby("classifier").iou.mean()
+    table = pd.read_csv(folder / "comparison/scores.csv")
+    table = table[(table.scene != "all scenes") & (table.subset == "all") & (table.score == "iou")]
+    ious = table.groupby("classifier").value.mean()
     assert ious["unet"] > max(ious["NDSI"], ious["ffnn"]), done.stdout

@@ -118,7 +118,7 @@ def _score_seeds(
     weights: NDArray[np.int64],
     whole: bool,
 ) -> Scored:
-    """Score each seed's map of one classifier; boundaries on a whole scene alone, where they are glaciers'."""
+    """Score each seed's map of one classifier; boundaries on whole scenes, where they are glaciers'."""
     values: dict[str, list[Values]] = {}
     draws: dict[str, list[Values]] = {}
     probabilities = [None] * len(masks) if name in maps.rules else maps.probabilities.get(name, [None])

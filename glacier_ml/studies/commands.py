@@ -9,6 +9,7 @@ from typing import Any
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.spread import worst_finding
 from glacier_ml.evaluation.spread_text import summary
+from glacier_ml.evaluation.verdict import verdict_sentences
 from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.products.batch import area_table, check_mapping, map_scenes
 from glacier_ml.products.maps import check_folder
@@ -19,8 +20,7 @@ from glacier_ml.studies.contest import (
     champions,
     compare_champions,
     open_contest,
-    table_text,
-    verdict,
+    score_text,
 )
 from glacier_ml.studies.data import TrainingData, load_training_data
 from glacier_ml.studies.experiment import Experiment, read_experiment
@@ -28,6 +28,7 @@ from glacier_ml.studies.folds import load_folds
 from glacier_ml.studies.progress import tell_epochs
 from glacier_ml.studies.promotion import challenged, promote
 from glacier_ml.studies.registration import (
+    check_registrable,
     model_name,
     prepare_candidate,
     register,
@@ -58,6 +59,7 @@ def run_study(network: str, experiment_path: str, data: str | None, **options: A
 
 def _study_inputs(network: str, path: str, data: str | None) -> tuple[Experiment, TrainingData]:
     experiment = read_experiment(path, network)
+    check_registrable(experiment.baseline, path)
     return experiment, load_training_data(data, experiment.split_rule, experiment.extremes)
 
 
@@ -105,6 +107,8 @@ def run_training(
         values = tracking.logged_dict(run, "parameters.json")
         parameters = parse_parameters(values, f"run {run}")
     parameters = parameters.model_copy(update={"epochs": experiment.final_epochs})
+    if register_it:
+        check_registrable(parameters, run or init or experiment_path)
     training = load_training_data(data, experiment.split_rule, [parameters])
     with tracking.start_run(f"train-{parameters.network}", "train") as run_id:
         _log_inputs(experiment, training)
@@ -117,10 +121,11 @@ def run_training(
             initial=initial,
         )
         source = f"fine-tuned from {init}" if init else f"run {run}" if run else "baseline"
-        candidate = prepare_candidate(fitted.classifier, training, run_id, source, initial)
+        candidate = prepare_candidate(fitted.classifier, training, run_id, source, initial, seed)
         tracking.log_metrics(candidate.metrics)
         tracking.log_classifier(candidate.classifier)
-        print(f"run {run_id}: validation IoU {fitted.best[OBJECTIVE]:.3f}, scored {candidate.iou:.3f}")
+        leaky = " (leaky: the report's recipe)" if training.recipe == "report" else ""
+        print(f"run {run_id}: validation IoU {fitted.best[OBJECTIVE]:.3f}, scored {candidate.iou:.3f}{leaky}")
         if register_it:
             name, version = model_name(parameters.network), register(candidate, parameters.network, training)
             print(f"registered as {name} version {version}; promote it with 'promote'")
@@ -134,15 +139,17 @@ def run_promotion(model: str, force: bool, data: str | None = None, parent: str 
             print(one)
 
 
-def run_comparison(data: str | None, output: str, parent: str | None = None) -> Contest:
-    """Compare champions and baselines on the held-out scenes; prints table and verdict."""
+def run_comparison(data: str | None, output: str, seeds: int = 3, parent: str | None = None) -> Contest:
+    """Compare champions, `seeds` of each, and baselines on the held-out scenes; prints table and verdict."""
+    if seeds < 1:
+        raise GlacierError(f"seeds: each network is there at least once, came {seeds}; give 1 or more")
     catalog, networks = open_contest(data, output), champions()
     with tracking.start_run("compare", "compare", parent=parent):
-        contest = compare_champions(networks, catalog, output)
-        words = verdict(contest)
-        tracking.set_tags({"verdict": words})
-        print(table_text(contest.table))
-        print(words)
+        contest = compare_champions(networks, catalog, output, seeds)
+        sentences = verdict_sentences(contest.comparison)
+        tracking.set_tags({"verdict": " ".join(sentences), **tracking.environment_tags()})
+        print(score_text(contest.comparison), "", *sentences, *contest.notes, "", sep="\n")
+        print(f"page: {Path(output).resolve() / 'report.html'}")
         print(f"tables and maps: {Path(output).resolve()}")
     return contest
 
@@ -194,8 +201,8 @@ def _parts(listed: str, name: str) -> list[str]:
     return parts
 
 
-def run_everything(data: str | None, trials: int | None, seed: int) -> None:
-    """Tune both networks, promote, compare on the held-out scenes and map them, in one go."""
+def run_everything(data: str | None, trials: int | None, seed: int, seeds: int = 1) -> None:
+    """Tune both networks, promote, compare `seeds` of each on the held-out scenes and map these."""
     open_contest(data, "comparison")
     check_folder(Path("maps"))
     for network, path in DEFAULT_EXPERIMENTS.items():
@@ -205,6 +212,6 @@ def run_everything(data: str | None, trials: int | None, seed: int) -> None:
             print(f"tuning {network} ...", file=sys.stderr)
             run_study(network, path, data, trials=trials, seed=seed, parent=parent)
         run_promotion("both", False, data, parent)
-        run_comparison(data, "comparison", parent)
+        run_comparison(data, "comparison", seeds, parent)
         champion = f"models:/{model_name('unet')}@{CHAMPION}"
         run_prediction(data, champion, "maps", ("test", "unseen"), parent)

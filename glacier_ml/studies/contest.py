@@ -1,34 +1,42 @@
-"""Champions and baselines on the held-out scenes: the table, the pairs and the maps."""
+"""Champions and baselines on the held-out scenes: scores, differences, curves, maps and the page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation import figures
 from glacier_ml.evaluation.comparison import (
-    SceneMaps,
+    ALL,
+    Comparison,
     classify_scenes,
-    compare_pairs,
+    compare_maps,
     earlier_outlines,
-    score_maps,
 )
+from glacier_ml.evaluation.report import Insight, Repeat, write_report
+from glacier_ml.evaluation.score_tables import subsets_of
+from glacier_ml.evaluation.scores import SCORES
 from glacier_ml.learning.baselines import fit_baselines
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
-from glacier_ml.learning.splits import SplitRule, make_split
-from glacier_ml.products.maps import check_folder, staged
-from glacier_ml.scenes.catalog import Catalog, LabelledScene, open_catalog
+from glacier_ml.products.maps import check_folder, file_stem, staged
+from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
+from glacier_ml.scenes.inspection.report import inspect_catalog
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import load_scenes
+from glacier_ml.studies.progress import tell_steps
 from glacier_ml.studies.promotion import NETWORKS
 from glacier_ml.studies.registration import model_name
+from glacier_ml.studies.seeds import champion_split, teams
 from glacier_ml.studies.tracking import CHAMPION
 
 if TYPE_CHECKING:
     import pandas as pd
+
+PRINTED = ("iou", "f1", "accuracy")
+TABLED = (*PRINTED, "precision", "recall", "boundary_f1_1px", "area_error_percent", "ece")
 
 
 @dataclass(frozen=True)
@@ -37,16 +45,22 @@ class Contest:
 
     Attributes
     ----------
-    table : pandas.DataFrame
-        A row a scene and classifier: accuracy, precision, recall, f1, iou.
-    pairs : pandas.DataFrame
-        Differences of mean IoU with their intervals for these scenes.
+    comparison : Comparison
+        Maps, scores, differences and curves.
+    insight : Insight
+        What looking inside the champions gave.
+    repeat : Repeat
+        What it takes to get it again.
+    notes : list of str
+        What must be said of it, such as why a network was trained from one seed alone.
     output : Path
-        Folder of the tables and maps.
+        Folder of the tables, maps and the page.
     """
 
-    table: pd.DataFrame
-    pairs: pd.DataFrame
+    comparison: Comparison
+    insight: Insight
+    repeat: Repeat
+    notes: list[str]
     output: Path
 
 
@@ -73,30 +87,73 @@ def open_contest(data: str | None, output: str | Path) -> Catalog:
     return catalog
 
 
-def compare_champions(networks: Sequence[NetworkClassifier], catalog: Catalog, output: str | Path) -> Contest:
-    """Score champions and baselines on the held-out scenes; write and log tables and maps.
+def compare_champions(
+    networks: Sequence[NetworkClassifier], catalog: Catalog, output: str | Path, seeds: int = 1
+) -> Contest:
+    """Score champions, their twins and baselines on the held-out scenes; write and log all there is to see.
+
+    Parameters
+    ----------
+    networks : sequence of NetworkClassifier
+        The champions.
+    catalog : Catalog
+        With scenes of the roles train and test.
+    output : str or Path
+        Folder for tables, maps and the page.
+    seeds : int
+        Trainings of each network, the champion among them (see `seeds.twins`).
 
     Raises
     ------
     GlacierError
-        Where a champion was trained on one of them.
+        Where a champion was trained on a held-out scene.
     """
     held_out = load_scenes(catalog, "test")
     check_unseen(networks, held_out)
-    # The networks' own rule: the baselines learn from the very pixels that the networks did.
-    classifiers = [*networks, *_baselines(catalog, networks[-1].origin["splits"][0]["rule"])]
-    earlier = earlier_outlines(catalog.of_role("train"), held_out)
-    maps = classify_scenes([[one] for one in classifiers], held_out, earlier)
-    contest = Contest(score_maps(maps), compare_pairs(maps), Path(output))
-    for name in _write(contest, maps):
-        tracking.log_files(contest.output / name, "comparison")
-    tracking.log_metrics(
-        {
-            f"iou/{row.scene}/{row.classifier}".replace("+", "and"): row.iou
-            for row in contest.table.itertuples()
-        }
+    training = load_scenes(catalog, "train")
+    found, notes = teams(networks, catalog, training, seeds)
+    # The networks' own split: the baselines learn from the very pixels that the networks did.
+    baselines = fit_baselines(list(training), champion_split(networks[-1], training), seed=0)
+    contestants: list[Sequence[Classifier]] = [*found, *([one] for one in baselines)]
+    comparison = _compare(contestants, held_out, earlier_outlines(catalog.of_role("train"), held_out))
+    repeat = Repeat(
+        commands=[f"glacier-ml compare --data {catalog.source} --output {output} --seeds {seeds}"],
+        commit=tracking.environment_tags().get("git_commit", ""),
+        dataset_digest=dataset_digest([*training, *held_out]),
+        seeds=comparison.seeds,
+        models={one.name: _told(one) for one in networks},
+        versions={name: told for name, told in tracking.environment_tags().items() if name != "git_commit"},
     )
+    contest = Contest(comparison, Insight(), repeat, notes, Path(output))
+    for name in _write(contest, catalog):
+        tracking.log_files(contest.output / name, "comparison")
+    tracking.log_metrics(_metrics(comparison))
     return contest
+
+
+def _compare(
+    contestants: Sequence[Sequence[Classifier]], held_out: Sequence[LabelledScene], earlier: dict
+) -> Comparison:
+    with tell_steps("mapping", len(held_out) * sum(map(len, contestants))) as tell:
+        maps = classify_scenes(contestants, held_out, earlier, tell)
+    with tell_steps("scoring", sum(len(subsets_of(one)) for one in maps)) as tell:
+        return compare_maps(maps, tell=tell)
+
+
+def _told(network: NetworkClassifier) -> str:
+    """Registered name and version, and how the network came about."""
+    version = tracking.model_version(model_name(network.name), CHAMPION)
+    origin = network.origin
+    return (
+        f"{model_name(network.name)} version {version} ({origin.get('source')}, run {origin.get('run_id')})"
+    )
+
+
+def _metrics(comparison: Comparison) -> dict[str, float]:
+    """Glacier IoU by scene and classifier."""
+    rows = comparison.scores
+    rows = rows[(rows.subset == ALL) & (rows.score == "iou") & rows.value.notna()]
+    return {f"iou/{row.scene}/{row.classifier}".replace("+", "and"): row.value for row in rows.itertuples()}
 
 
 def check_unseen(networks: Sequence[NetworkClassifier], held_out: Sequence[LabelledScene]) -> None:
@@ -123,49 +180,83 @@ def champions() -> list[NetworkClassifier]:
     return found
 
 
-def _baselines(catalog: Catalog, rule: dict[str, Any]) -> list[Classifier]:
-    scenes = load_scenes(catalog, "train")
-    split = make_split(scenes, SplitRule(**{**rule, "held": tuple(rule["held"])}))
-    return fit_baselines(list(scenes), split, seed=0)
+def _write(contest: Contest, catalog: Catalog) -> list[str]:
+    """Write tables, maps and the page; gives the files' names."""
+    import pandas as pd
 
-
-def _write(contest: Contest, maps: list[SceneMaps]) -> list[str]:
-    """Write tables and maps; gives the files' names."""
+    comparison = contest.comparison
+    caveats = inspect_catalog(catalog.of_role("test", "train"))
     with staged(contest.output) as partial:
-        contest.table.to_csv(partial / "table.csv", index=False)
-        contest.pairs.to_csv(partial / "differences.csv", index=False)
-        (partial / "table.txt").write_text(table_text(contest.table) + "\n")
-        for one in maps:
-            figures.comparison_maps(one).savefig(partial / f"{one.labelled.scene.name}.png", dpi=110)
+        comparison.scores.to_csv(partial / "scores.csv", index=False)
+        differences = [comparison.scene_pairs]
+        if len(comparison.maps) > 1:
+            differences.insert(0, comparison.pairs.assign(scene=comparison.overall))
+        pd.concat(differences).to_csv(
+            partial / "differences.csv", index=False, columns=list(comparison.scene_pairs)
+        )
+        comparison.thresholds.to_csv(partial / "thresholds.csv", index=False)
+        comparison.reliability.to_csv(partial / "reliability.csv", index=False)
+        scenes = dict.fromkeys([comparison.overall, *(one.name for one in comparison.maps)])
+        texts = [score_text(comparison, scene, TABLED) for scene in scenes]
+        (partial / "table.txt").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+        for one in comparison.maps:
+            figures.comparison_maps(one).savefig(partial / f"{file_stem(one.name)}.png", dpi=110)
+        page = partial / "report.html"
+        write_report(page, comparison, caveats, contest.insight, contest.repeat, contest.notes)
         return sorted(file.name for file in partial.iterdir())
 
 
-def table_text(table: pd.DataFrame) -> str:
-    """The table as aligned text, three decimals.
+def score_text(comparison: Comparison, scene: str | None = None, scores: Sequence[str] = PRINTED) -> str:
+    """Scores of all classifiers with their intervals as aligned text, the best IoU first.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        What to tell of.
+    scene : str, optional
+        Its name, or 'all scenes'; all of them together without it.
+    scores : sequence of str
+        Names of `glacier_ml.evaluation.scores.SCORES`.
+    """
+    scene = scene or comparison.overall
+    rows = comparison.scores
+    rows = rows[(rows.scene == scene) & (rows.subset == ALL)]
+    best = rows[rows.score == "iou"].sort_values("value", ascending=False, kind="stable")
+    lines = [["classifier", "seeds", *(_head(score) for score in scores)]]
+    for one in best.itertuples():
+        mine = rows[rows.classifier == one.classifier].set_index("score")
+        lines.append([one.classifier, str(one.seeds), *(_cell(mine.loc[score]) for score in scores)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    where = f"mean over {len(comparison.maps)} held-out scenes" if scene not in _names(comparison) else scene
+    title = (
+        f"{where}: scores with 95 % intervals for these scenes "
+        f"({comparison.repeats:,} draws of blocks of {comparison.side} px and of seeds)"
+    )
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join([title, *(line.rstrip() for line in table)])
+
+
+def _names(comparison: Comparison) -> list[str]:
+    return [one.name for one in comparison.maps]
+
+
+def _head(score: str) -> str:
+    about = SCORES[score]
+    return f"{about.label} [{about.unit}]" if about.unit else about.label
+
+
+def _cell(row: pd.Series) -> str:
+    """Value and interval; '-' where undefined.
 
     >>> import pandas as pd
-    >>> print(table_text(pd.DataFrame({"scene": ["a"], "iou": [0.5]})))
-    scene    iou
-        a  0.500
+    >>> _cell(pd.Series({"value": 0.5, "low": 0.4, "high": float("nan")}))
+    '0.500'
     """
-    shown = table.drop(columns=["pixels"], errors="ignore")
-    return str(shown.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    import math
 
-
-def verdict(contest: Contest) -> str:
-    """Say who leads on the held-out scenes, and whether chance could explain it."""
-    means = contest.table[contest.table.scene != "all scenes"].groupby("classifier").iou.mean()
-    if "unet" not in means:
-        return f"best mean IoU on held-out scenes: {means.idxmax()} {means.max():.3f}"
-    sentences = [f"mean IoU on held-out scenes: U-Net {means['unet']:.3f}"]
-    for name in means.index.drop("unet"):
-        sentences.append(f"{_relation(contest, name, means)} {name} {means[name]:.3f}")
-    return ", ".join(sentences)
-
-
-def _relation(contest: Contest, name: str, means: pd.Series) -> str:
-    pairs = contest.pairs
-    row = pairs[pairs["first"].isin(["unet", name]) & pairs["second"].isin(["unet", name])]
-    told = bool(row.distinguishable.iloc[0]) if len(row) else False
-    word = "above" if means["unet"] > means[name] else "below"
-    return word if told else f"{word} (not distinguishable)"
+    digits = 1 if abs(row.value) >= 10 else 3
+    if not math.isfinite(row.value):
+        return "-"
+    if not (math.isfinite(row.low) and math.isfinite(row.high)):
+        return f"{row.value:.{digits}f}"
+    return f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"

@@ -6,8 +6,11 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glacier_ml.evaluation.yardstick import calibrate, measure
+from glacier_ml.errors import GlacierError
+from glacier_ml.evaluation.yardstick import measure
+from glacier_ml.learning.calibration import calibrate
 from glacier_ml.learning.classifier import NetworkClassifier
+from glacier_ml.learning.parameters import AnyParameters
 from glacier_ml.learning.training import Metrics, TrainingFailed
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
@@ -48,16 +51,18 @@ def prepare_candidate(
     run_id: str,
     source: str,
     initial: NetworkClassifier | None = None,
+    seed: int | None = None,
 ) -> Candidate:
     """Fit threshold and temperature on one half of the validation blocks, score on the other.
 
-    The classifier's origin then names the splits of all data that it or the model it continues trained on.
+    The classifier's origin then names the splits of all data that it or the model it continues trained on,
+    and the seed of its training where that is told.
     """
     calibrated = calibrate(classifier, data.scenes, data.split)
     metrics = measure(calibrated, data.scenes, data.split.scoring, "score/")
     splits = [data.split.describe()] + (initial.origin["splits"] if initial else [])
     told = {"splits": splits, "metrics": metrics, "run_id": run_id, "source": source}
-    origin = {**data.origin, **calibrated.origin, **told}
+    origin = {**data.origin, **calibrated.origin, **told} | ({} if seed is None else {"seed": seed})
     return Candidate(replace(calibrated, origin=origin), metrics, run_id, source)
 
 
@@ -74,7 +79,7 @@ def refit(experiment: Experiment, data: TrainingData, result: StudyResult, seed:
             tracking.set_tags({"state": "failed", "reason": str(error)})
             return None
         tracking.set_tags({"state": "complete"})
-        candidate = prepare_candidate(fitted.classifier, data, run_id, "refit")
+        candidate = prepare_candidate(fitted.classifier, data, run_id, "refit", None, seed)
         tracking.log_metrics(candidate.metrics)
     return candidate
 
@@ -95,7 +100,8 @@ def register_best(experiment: Experiment, data: TrainingData, result: StudyResul
     trial = tracking.run_classifier(result.run_id)
     candidates = [refit(experiment, data, result, seed)]
     if trial is not None:
-        candidates.append(prepare_candidate(trial, data, result.run_id, f"trial {result.number}"))
+        source = f"trial {result.number}"
+        candidates.append(prepare_candidate(trial, data, result.run_id, source, None, seed))
     best = max((one for one in candidates if one is not None), key=lambda one: one.iou)
     version = register(best, experiment.network, data)
     if known:
@@ -103,8 +109,23 @@ def register_best(experiment: Experiment, data: TrainingData, result: StudyResul
     return version
 
 
+def check_registrable(parameters: AnyParameters, place: str) -> None:
+    """Refuse the report's recipe: its networks were tested on what they trained on, and are never registered.
+
+    Raises
+    ------
+    GlacierError
+        Naming `place`.
+    """
+    if parameters.recipe == "report":
+        raise GlacierError(
+            f"{place}: recipe: report is there to compare with and is never registered; use recipe: sound"
+        )
+
+
 def register(candidate: Candidate, network: str, data: TrainingData) -> str:
-    """Register a candidate as challenger; gives its version."""
+    """Register a candidate as challenger; gives its version. Raises as `check_registrable`."""
+    check_registrable(candidate.classifier.parameters, model_name(network))
     with tempfile.TemporaryDirectory() as folder:
         candidate.classifier.save(Path(folder) / "classifier")
         return tracking.register_model(

@@ -13,10 +13,15 @@ from glacier_ml.evaluation.comparison import EARLIER
 from glacier_ml.learning.splits import SplitRule, make_split
 from glacier_ml.studies import tracking
 from glacier_ml.studies.commands import run_comparison
-from glacier_ml.studies.contest import Contest, champions, check_unseen, open_contest, verdict
+from glacier_ml.studies.contest import champions, check_unseen, open_contest
 from glacier_ml.studies.tracking.runs import client
 
-ALL = {"ffnn", "unet", "NDSI", "NDSI tuned", "band ratio", "gradient boosting", EARLIER}
+RULES = {"NDSI", "NDSI tuned", "band ratio"}
+ALL = {"ffnn", "unet", *RULES, "gradient boosting", "random forest", EARLIER}
+WRITTEN = {
+    *("scores.csv", "differences.csv", "thresholds.csv", "reliability.csv"),
+    *("table.txt", "late.png", "report.html"),
+}
 
 
 @pytest.fixture
@@ -24,48 +29,54 @@ def contest(beside_project, tiny_project, capsys):
     """A comparison of the tiny project's champions, written beside a file that was there before."""
     (beside_project / "told").mkdir()
     (beside_project / "told/notes.txt").write_text("mine")
-    found = run_comparison(str(tiny_project.catalog), "told")
+    found = run_comparison(str(tiny_project.catalog), "told", 1)
     return found, capsys.readouterr().out
+
+
+def ious_of(comparison):
+    rows = comparison.scores
+    rows = rows[(rows.subset == "all") & (rows.score == "iou") & (rows.scene == comparison.overall)]
+    return rows.set_index("classifier").value
 
 
 def test_a_contest_scores_writes_and_logs_everybody(contest, beside_project):
     found, printed = contest
-    assert set(found.table.classifier) == ALL and set(found.table.scene) == {"late"}
-    scores = found.table[["accuracy", "precision", "recall", "f1", "iou"]]
-    assert ((scores >= 0) & (scores <= 1)).all(axis=None)
-    rows = found.table.set_index("classifier")
+    comparison = found.comparison
+    ious = ious_of(comparison)
+    assert set(ious.index) == ALL and comparison.overall == "late"
     # Early's disc lies inside late's wider one: nothing is mapped in excess, and IoU = recall = their ratio.
-    ratio = disc(SHAPE).sum() / wide_disc(SHAPE).sum()
-    assert rows.iou[EARLIER] == rows.recall[EARLIER] == pytest.approx(ratio)
-    assert rows.precision[EARLIER] == 1
-    assert rows.iou["gradient boosting"] > 0.98  # ice and ground lie far apart
-    assert len(found.pairs) == 7 * 6 / 2
+    assert ious[EARLIER] == pytest.approx(disc(SHAPE).sum() / wide_disc(SHAPE).sum())
+    assert ious["gradient boosting"] > 0.98 < ious["random forest"]  # ice and ground lie far apart
+    assert len(comparison.pairs[comparison.pairs.score == "iou"]) == 8 * 7 / 2
+    assert comparison.maps[0].rules == RULES and comparison.seeds == {"ffnn": [0], "unet": [0]}
     folder = beside_project / "told"
-    assert {file.name for file in folder.iterdir()} == {
-        "differences.csv",
-        "late.png",
-        "notes.txt",
-        "table.csv",
-        "table.txt",
-    }
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "table.csv"), found.table)
-    assert (folder / "table.txt").read_text().rstrip("\n") in printed
-    assert "mean IoU on held-out scenes: U-Net" in printed and str(folder) in printed
-    check_run(found)
+    assert {file.name for file in folder.iterdir()} == WRITTEN | {"notes.txt"}
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "scores.csv"), comparison.scores, check_dtype=False)
+    check_printed(printed, folder)
+    check_run(ious)
 
 
-def check_run(found):
+def check_printed(printed, folder):
+    table, rest = printed.split("\n\n", 1)
+    title, head, *rows = table.splitlines()
+    assert title.startswith(
+        "late: scores with 95 % intervals for these scenes (1,000 draws of blocks of 64 px"
+    )
+    assert head.split()[:2] == ["classifier", "seeds"]
+    assert len(rows) == len(ALL) and max(map(len, rows)) <= 100
+    assert "Each network was trained from one seed" in rest
+    assert rest.splitlines()[-2] == f"page: {folder / 'report.html'}"
+    whole = (folder / "table.txt").read_text()
+    assert "boundary F1, 1 px" in whole and "expected calibration error" in whole
+
+
+def check_run(ious):
     experiment = client().get_experiment_by_name("glacier_ml").experiment_id
     (run,) = client().search_runs([experiment], "tags.kind = 'compare'")
     logged = {Path(item.path).name for item in client().list_artifacts(run.info.run_id, "comparison")}
-    assert logged == {
-        "differences.csv",
-        "late.png",
-        "table.csv",
-        "table.txt",
-    }  # and not what lay there before
-    assert run.data.metrics["iou/late/NDSI"] == found.table.set_index("classifier").iou["NDSI"]
-    assert run.data.tags["verdict"].startswith("mean IoU on held-out scenes")
+    assert logged == WRITTEN  # and not what lay there before
+    assert run.data.metrics["iou/late/NDSI"] == ious["NDSI"]
+    assert "IoU" in run.data.tags["verdict"]
 
 
 def test_champions_are_those_that_there_are(beside_project):
@@ -97,34 +108,23 @@ def test_a_bare_folder_of_scenes_has_no_test_scene(tmp_path):
         open_contest(str(tmp_path), tmp_path / "out")
 
 
-def made_contest(ious, pairs):
-    """A contest of one scene: IoU by classifier, and (first, second, distinguishable)."""
-    table = pd.DataFrame(
-        [("late", name, iou) for name, iou in ious.items()], columns=["scene", "classifier", "iou"]
-    )
-    told = pd.DataFrame(pairs, columns=["first", "second", "distinguishable"])
-    return Contest(table, told, Path())
-
-
-def test_the_verdict_names_who_is_above_and_whether_it_can_be_told():
-    ious = {"ffnn": 0.7, "unet": 0.8, "NDSI": 0.85}
-    pairs = [("ffnn", "unet", True), ("unet", "NDSI", False), ("ffnn", "NDSI", True)]
-    assert verdict(made_contest(ious, pairs)) == (
-        "mean IoU on held-out scenes: U-Net 0.800, below (not distinguishable) NDSI 0.850, above ffnn 0.700"
-    )
-
-
-def test_without_a_unet_the_best_is_named():
-    assert (
-        verdict(made_contest({"ffnn": 0.7, "NDSI": 0.6}, []))
-        == "best mean IoU on held-out scenes: ffnn 0.700"
-    )
-
-
-def test_a_lone_champion_is_compared_too(beside_project, tiny_project):
+def test_a_lone_champion_is_compared_with_its_twin(beside_project, tiny_project, capsys):
     client().delete_registered_model_alias("glacier-unet", "champion")
     assert tracking.model_version("glacier-unet", "champion") is None
-    assert set(run_comparison(str(tiny_project.catalog), "alone").table.classifier) == ALL - {"unet"}
+    found = run_comparison(str(tiny_project.catalog), "alone", 2)
+    comparison = found.comparison
+    assert set(ious_of(comparison).index) == ALL - {"unet"}
+    assert comparison.seeds == {"ffnn": [0, 1]} and found.notes == []
+    rows = comparison.scores[(comparison.scores.score == "iou") & (comparison.scores.subset == "all")]
+    assert rows.set_index("classifier").seeds["ffnn"] == 2
+    one, other = comparison.maps[0].probabilities["ffnn"]
+    assert (one != other).any()
+    assert "ffnn, seed 1: training ..." in capsys.readouterr().err
+
+
+def test_less_than_one_seed_is_refused(tmp_path):
+    with pytest.raises(GlacierError, match="seeds: each network is there at least once, came 0; give 1"):
+        run_comparison(None, str(tmp_path / "out"), 0)
 
 
 def test_a_scene_that_a_champion_was_trained_on_is_not_scored():
