@@ -51,9 +51,11 @@ COLUMNS = (
     "score",
     "decides",
     "reported",
-    "found",
-    "value",
-    "strongest_rival",
+    "best",
+    "chosen",
+    "chosen_value",
+    "rival",
+    "rival_value",
     "difference",
     "low",
     "high",
@@ -109,7 +111,7 @@ def conclude(
     pandas.DataFrame
         `COLUMNS`; two rows a conclusion and protocol, one a score; `decides` marks the score that decides:
         accuracy in the report's protocol (all that the report saw), glacier IoU in others. `difference`
-        is the best chosen value less the strongest rival; positive is for the report.
+        is the best chosen value less the strongest rival of those that decide; positive is for the report.
     """
     import pandas as pd
 
@@ -150,6 +152,23 @@ def candidates(
     return [Candidate(value, tuple(trainings)) for value, trainings in found.items()]
 
 
+def unscored(
+    trials: pd.DataFrame,
+    blocks: Mapping[TrialKey, BlockFile],
+    studies: Sequence[str],
+    protocol: str,
+    columns: Sequence[str],
+) -> list[str]:
+    """Values whose trials left no counts, in words: those at which training failed."""
+    own = trials[trials["figure"].isin(studies) & (trials["protocol"] == protocol)]
+    found = []
+    for _, row in own.drop_duplicates(["figure", "trial"]).iterrows():
+        if (row["figure"], protocol, row["trial"]) not in blocks:
+            parts = tuple(_plain(row.get(column)) for column in columns)
+            found.append(shown(parts[0] if len(parts) == 1 else parts or row["figure"]))
+    return list(dict.fromkeys(found))
+
+
 def _plain(value: Any) -> Any:
     """A value that can be compared: whole numbers as int (a table with gaps holds floats), lists as words."""
     value = value.item() if hasattr(value, "item") else value
@@ -184,10 +203,13 @@ def _judge(
         "decides": score == DECISIVE.get(protocol, "iou"),
         "reported": claim.reported,
     }
+    failed = unscored(trials, blocks, claim.studies, protocol, claim.columns)
+    note = f"; failed or without scores: {', '.join(failed)}" if failed else ""
     if not chosen or not rivals:
         lacking = "the value itself" if not chosen else "anything to compare it with"
-        return row | {"holds": OPEN, "why": f"the {protocol} trials of this budget lack {lacking}"}
-    return row | _verdict(chosen, rivals)
+        return row | {"holds": OPEN, "why": f"the {protocol} trials of this budget lack {lacking}{note}"}
+    verdict = _verdict(chosen, rivals)
+    return row | verdict | {"why": verdict["why"] + note}
 
 
 def _verdict(chosen: list[Candidate], rivals: list[Candidate]) -> dict[str, Any]:
@@ -201,13 +223,16 @@ def _verdict(chosen: list[Candidate], rivals: list[Candidate]) -> dict[str, Any]
     room = [name for name, row in table.items() if not any(one.low >= -MARGIN for one in row)]
     holds = FAILS if better else HOLDS if worse and not room else OPEN
     champion = max(chosen, key=lambda one: one.score)
-    strongest = max((one for one in rivals if one.name in better or not better), key=lambda one: one.score)
+    telling = better or room or list(table)  # those that decide the verdict
+    strongest = max((one for one in rivals if one.name in telling), key=lambda one: one.score)
     shortest = table[strongest.name][chosen.index(champion)]
     best = max([*chosen, *rivals], key=lambda one: one.score)
     return {
-        "found": f"{best.name} ({best.score:.3f})",
-        "value": champion.score,
-        "strongest_rival": strongest.name,
+        "best": best.name,
+        "chosen": champion.name,
+        "chosen_value": champion.score,
+        "rival": strongest.name,
+        "rival_value": strongest.score,
         "difference": shortest.difference,
         "low": shortest.low,
         "high": shortest.high,
@@ -216,31 +241,27 @@ def _verdict(chosen: list[Candidate], rivals: list[Candidate]) -> dict[str, Any]
         "paired": shortest.paired,
         "trainings": min(len(one.trainings) for one in (*chosen, *rivals)),
         "holds": holds,
-        "why": _why(champion, strongest, shortest, better, worse, room),
+        "why": _why(shortest, better, worse, room),
     }
 
 
-def _why(
-    champion: Candidate,
-    strongest: Candidate,
-    difference: Difference,
-    better: list[str],
-    worse: list[str],
-    room: list[str],
-) -> str:
-    parts = [
-        f"{champion.name} {champion.score:.3f}, strongest other {strongest.name} {strongest.score:.3f}: "
-        f"{signed(difference)}"
-    ]
+def _why(difference: Difference, better: list[str], worse: list[str], room: list[str]) -> str:
     if np.isnan(difference.low):
-        return f"{parts[0]}; too few blocks for an interval"
-    parts += [f"better beyond chance: {', '.join(better)}"] if better else []
-    parts += [f"worse beyond chance: {', '.join(worse)}"] if worse else []
+        return "too few blocks for an interval"
     unsure = [name for name in room if name not in better]
-    parts += [f"could still be better by more than {MARGIN}: {', '.join(unsure)}"] if unsure else []
-    if not (better or worse or unsure):
-        parts.append(f"no difference beyond chance, and none above {MARGIN} in any other's favour")
-    return "; ".join(parts)
+    parts = [f"better beyond chance: {_listed(better)}"] if better else []
+    parts += [f"worse beyond chance: {_listed(worse)}"] if worse else []
+    parts += [f"could be better by more than {MARGIN}: {_listed(unsure)}"] if unsure else []
+    return "; ".join(parts) or f"no difference beyond chance, none above {MARGIN} in a rival's favour"
+
+
+def _listed(names: list[str]) -> str:
+    """Four names, and how many more.
+
+    >>> _listed(["a", "b", "c", "d", "e", "f"])
+    'a, b, c, d and 2 more'
+    """
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def signed(difference: Difference) -> str:

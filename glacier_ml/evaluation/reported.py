@@ -133,10 +133,16 @@ def values_of(figure: str) -> dict[object, Reported]:
 def shown(value: object) -> str:
     """A varied value as a reader writes it.
 
-    >>> [shown(value) for value in (0.5843, 1e-10, 288, "leaky_relu", (4, 100), 0.0)]
-    ['0.5843', '1e-10', '288', 'leaky ReLU', '4 x 100', '0']
+    >>> [shown(value) for value in (0.5843, 1e-10, 288, "leaky_relu", (4, 100), "figure_11")]
+    ['0.5843', '1e-10', '288', 'leaky ReLU', '4 x 100', 'final U-Net']
     """
-    words = {"relu": "ReLU", "leaky_relu": "leaky ReLU", "sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
+    words = STUDIES | {
+        "relu": "ReLU",
+        "leaky_relu": "leaky ReLU",
+        "sgd": "SGD",
+        "adam": "Adam",
+        "adamw": "AdamW",
+    }
     if isinstance(value, tuple):
         joint = ", " if any(isinstance(part, str) for part in value) else " x "
         return joint.join(shown(part) for part in value)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL import Image
 
 CURVES = {"figure_05": "tile_size", "figure_06": "activation", "figure_08": "activation"}
 """Figures of curves, and what a curve stands for."""
@@ -62,7 +63,7 @@ def draw_curves(trials: pd.DataFrame, figure: str, protocol: str, budget: str = 
     column = CURVES[figure]
     own = _of(trials, figure, protocol)
     scores = ("accuracy",) if protocol == "report" else ("accuracy", "iou")
-    values = _ordered(own[column].unique())
+    values = ordered(own[column].unique())
     styles = {value: _STYLES.get(value, _IN_ORDER[at % len(_IN_ORDER)]) for at, value in enumerate(values)}
     drawn = new_figure(13.0, 3.7 * len(scores))
     grid = drawn.add_gridspec(len(scores), 3, width_ratios=(1, 1, 0.95))
@@ -86,10 +87,11 @@ def _of(trials: pd.DataFrame, figure: str, protocol: str) -> pd.DataFrame:
         raise GlacierError(
             f"{figure}: has no trial under the protocol {protocol}; run reproduce for this figure first"
         )
-    return own
+    scores = {name: own[name].astype(float) for name in own if name.startswith(("train/", "val/"))}
+    return own.assign(**scores)
 
 
-def _ordered(values: Sequence[Any]) -> list[Any]:
+def ordered(values: Sequence[Any]) -> list[Any]:
     """Numbers by size, words in the order in which the report's figures name them."""
     order = list(_STYLES)
     return sorted(values, key=lambda one: order.index(one) if one in order else one)
@@ -204,11 +206,11 @@ def draw_heat_maps(trials: pd.DataFrame, figure: str, protocol: str, budget: str
         }
         found = {"hidden_layers": ("nodes", tables)}
     else:
-        own = trials[trials["protocol"] == protocol]
-        studies = [study for study in HEAT_MAPS if (own["figure"] == study).any()]
-        if not studies:
-            _of(trials, "figure_07_learning_rate", protocol)
-        found = {HEAT_MAPS[study]: ("epoch", _by_epoch(own, study)) for study in studies}
+        run = trials.loc[trials["protocol"] == protocol, "figure"].unique()
+        studies = [study for study in HEAT_MAPS if study in run] or list(HEAT_MAPS)[:1]
+        found = {
+            HEAT_MAPS[study]: ("epoch", _by_epoch(_of(trials, study, protocol), study)) for study in studies
+        }
     drawn = new_figure(11.0, 0.9 + 3.6 * len(found))
     grid = drawn.subplots(len(found), 2, squeeze=False)
     for row, (name, (across, tables)) in zip(grid, found.items(), strict=True):
@@ -226,9 +228,9 @@ def _told(reported: Any) -> str:
 
 def _by_epoch(own: pd.DataFrame, study: str) -> dict[str, pd.DataFrame]:
     """Value x epoch; a trial that stopped early keeps no value afterwards."""
-    rows, name = own[own["figure"] == study], HEAT_MAPS[study]
+    name = HEAT_MAPS[study]
     return {
-        part: rows.pivot_table(index=name, columns="epoch", values=f"{part}/accuracy")
+        part: own.pivot_table(index=name, columns="epoch", values=f"{part}/accuracy")
         for part in ("train", "val")
     }
 
@@ -280,24 +282,34 @@ def _mark_rate(axes: Axes, rates: NDArray[np.floating]) -> None:
 
 
 def save_small(figure: Figure, path: str | Path, kilobytes: int = _WIDEST_KB) -> None:
-    """Write a PNG of at most 256 colours, at lower resolution until it is small enough to keep.
+    """Write a PNG of at most 256 colours, of fewer and fewer dots until it is small enough to keep.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
     path : str or pathlib.Path
     kilobytes : int
-        Wanted at most; maps may end somewhat above at the lowest resolution, 60 dots an inch.
+        Wanted at most; maps may end somewhat above at the lowest resolution, 70 dots an inch.
     """
     from io import BytesIO
 
     from PIL import Image
 
-    for dots in (110, 95, 80, 70, 60):
-        written, small = BytesIO(), BytesIO()
+    for dots, colours in ((110, 256), (110, 96), (95, 96), (80, 96), (70, 64)):
+        written = BytesIO()
         figure.savefig(written, format="png", dpi=dots)
-        with Image.open(written) as image:
-            image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-        if small.tell() <= 1000 * kilobytes:
+        with Image.open(written) as opened:
+            image = opened.convert("RGB")
+        quick = _palette_png(image, colours, Image.Quantize.FASTOCTREE)
+        if len(quick) <= 1250 * kilobytes:  # what is written below is a fifth smaller
             break
-    Path(path).write_bytes(small.getvalue())
+    # Slow, but it keeps rare colours, so that the keys of a legend keep theirs.
+    Path(path).write_bytes(_palette_png(image, colours, Image.Quantize.MAXCOVERAGE))
+
+
+def _palette_png(image: Image.Image, colours: int, method: Image.Quantize) -> bytes:
+    from io import BytesIO
+
+    written = BytesIO()
+    image.quantize(colours, method).save(written, "PNG", optimize=True)
+    return written.getvalue()

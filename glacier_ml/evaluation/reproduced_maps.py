@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from glacier_ml.evaluation.figures import (
     false_colour,
     new_figure,
     outcome_image,
-    show_panel,
 )
 from glacier_ml.evaluation.metrics import Confusion, confusion
 from glacier_ml.evaluation.reported import FIGURES, THRESHOLD, values_of
@@ -40,7 +40,8 @@ ROLE_COLOURS = {"train": "#009E73", "held out": "#0072B2"}
 """As the report's figure 3: training scenes green, the others blue."""
 
 _THUMBNAIL = 260  # px of a footprint's longer side
-_SHOWN_PX = 450  # px drawn of a map's longer side: five panels across show no more
+_SHOWN_PX = 340  # px drawn of a map's longer side: five panels across show no more
+_TILE_PX = 150  # px drawn of a tile's side, four across
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def draw_maps(panels: Sequence[MapPanel], figure: str, protocol: str, budget: st
     grid = drawn.subplots(len(panels), 5, squeeze=False, height_ratios=heights)
     for row, panel in zip(grid, panels, strict=True):
         _map_row(row, panel, figure)
-    _legend(drawn)
+    _legend(drawn, any(panel.truth is not None for panel in panels))
     told = f"{protocol} protocol" + (f", {budget} budget" if budget else "")
     drawn.suptitle(f"Figure {int(figure[7:9])}. {FIGURES[figure]}\n{told}")
     return drawn
@@ -176,10 +177,14 @@ def _mask_panel(panel: MapPanel, threshold: float, name: str) -> tuple[str, Imag
     return told, outcome_image(panel.truth, mapped, panel.counted)  # type: ignore[arg-type]
 
 
-def _legend(drawn: Figure) -> None:
+def _legend(drawn: Figure, labelled: bool) -> None:
     from matplotlib.patches import Patch
 
-    keys = [Patch(facecolor=colour, label=name) for name, colour in OUTCOMES.items()]
+    named = dict(OUTCOMES)
+    if not labelled:
+        colours = list(OUTCOMES.values())
+        named = {"mapped as glacier": colours[0], "not mapped": colours[-1]}
+    keys = [Patch(facecolor=colour, label=name) for name, colour in named.items()]
     keys.append(Patch(facecolor=NO_DATA, label="no data, or no outlines"))
     drawn.legend(handles=keys, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
 
@@ -202,12 +207,17 @@ def draw_eight(scene: Scene, truth: Mask, size: int = TILE) -> Figure:
     masks = cut_tiles((truth & scene.valid)[..., None].astype(np.float32), size)
     chosen = int(np.abs(masks.mean(axis=(1, 2, 3)) - 0.5).argmin())
     images = augment_d4(np.concatenate([colour[chosen], masks[chosen]], axis=-1))  # (8, size, size, 4)
+    step = max(1, -(-size // _TILE_PX))
     drawn = new_figure(11.0, 6.1)
     for place, (axes, image) in enumerate(zip(drawn.subplots(2, 4).flat, images, strict=True)):
-        show_panel(axes, image[..., :3])
+        axes.set_axis_off()
+        axes.imshow(image[::step, ::step, :3], extent=(0, size, size, 0), interpolation="nearest")
         add_outline(axes, image[..., 3] > 0.5, np.ones((size, size), dtype=bool))
-        mirrored = "mirrored" if place >= 4 else "as it is"
-        axes.set_title(f"{mirrored}, turned {90 * (place % 4)}°" if place % 4 else mirrored, fontsize=9)
+        told = [
+            *(["mirrored"] if place >= 4 else []),
+            *([f"turned {90 * (place % 4)}°"] if place % 4 else []),
+        ]
+        axes.set_title(", ".join(told) or "as it was cut", fontsize=9)
     drawn.suptitle(
         f"Figure 4. {FIGURES['figure_04']}: {scene.name}, tile {chosen + 1} of {len(masks)}, "
         f"{size} x {size} px, {100 * masks[chosen].mean():.0f} % glacier (yellow: outline)"
@@ -244,7 +254,9 @@ def _role_handles() -> list[Any]:
 
 
 def _region(axes: Axes, region: str, entries: Sequence[CatalogEntry]) -> None:
-    labels: dict[tuple[float, ...], list[str]] = {}
+    from matplotlib.ticker import MaxNLocator
+
+    boxes: dict[tuple[float, ...], list[str]] = {}
     for entry in entries:
         scene = entry.open()
         corners = _edges(scene)
@@ -252,18 +264,23 @@ def _region(axes: Axes, region: str, entries: Sequence[CatalogEntry]) -> None:
         axes.imshow(_thumbnail(scene), extent=(west, east, south, north), interpolation="nearest")
         held = entry.role != "train"
         colour = ROLE_COLOURS["held out" if held else "train"]
-        axes.plot(*corners, color=colour, ls="--" if held else "-", lw=2, zorder=3 + held)
-        when = entry.date or ", ".join(f"{band} {day}" for band, day in entry.date_bands.items())
-        name = f"{entry.name} ({entry.role}{', ' + when if when else ''})"
-        labels.setdefault(tuple(np.round([west, south, east, north], 3).tolist()), []).append(name)
-    for (west, _, east, north), names in labels.items():
-        place = ((west + east) / 2, north)
-        text: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7, "xytext": (0, 3)}
-        axes.annotate("\n".join(names), place, textcoords="offset points", **text)
-    axes.margins(0.12)
-    axes.autoscale_view()
-    axes.set_aspect(1 / np.cos(np.radians(np.mean(axes.get_ylim()))))
-    axes.set(title=region, xlabel="longitude [°]", ylabel="latitude [°]")
+        axes.plot(*corners, color=colour, ls="--" if held else "-", lw=1.6 if held else 4, zorder=3 + held)
+        told = ", ".join([entry.role, *([entry.date] if entry.date else [])])
+        boxes.setdefault(tuple(np.round([west, south, east, north], 3).tolist()), []).append(
+            f"{entry.name} ({told})"
+        )
+    names = [region]
+    for letter, ((west, _, _, north), inside) in zip(ascii_uppercase * 9, boxes.items(), strict=False):
+        white = {"facecolor": "w", "edgecolor": "none", "pad": 1.5}
+        axes.text(west, north, letter, ha="center", va="center", fontsize=9, bbox=white, zorder=6)
+        names.append(f"{letter}  " + ", ".join(inside))
+    low, high = np.min(list(boxes), axis=0)[:2], np.max(list(boxes), axis=0)[2:]
+    margin = 0.06 * max(high - low)
+    axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+    axes.set_aspect(1 / np.cos(np.radians((low[1] + high[1]) / 2)))
+    axes.set(xlabel="longitude [°]", ylabel="latitude [°]")
+    axes.set_title("\n".join(names), fontsize=8, loc="left")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.grid(alpha=0.4, lw=0.5)
 
 
