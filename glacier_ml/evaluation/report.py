@@ -18,6 +18,7 @@ import numpy as np
 from glacier_ml.evaluation import report_figures as pictures
 from glacier_ml.evaluation.boundaries import pixel_size_m
 from glacier_ml.evaluation.figures import NO_DATA, OUTCOMES, false_colour, outcome_image, round_length
+from glacier_ml.evaluation.inside_figures import IMPORTANCE_CAPTION, draw_importance
 from glacier_ml.evaluation.metrics import confusion
 from glacier_ml.evaluation.report_tables import (
     change_table,
@@ -49,7 +50,7 @@ class Insight:
     Attributes
     ----------
     importance : pandas.DataFrame or None
-        Columns classifier, scene, feature, repeat, drop (IoU lost when the feature is shuffled).
+        As `glacier_ml.evaluation.importance.permutation_importance` gives it.
     activations : dict of str to Figure
         Activation maps of chosen convolutions on a tile, by what is written above.
     """
@@ -250,8 +251,11 @@ def _caveat(report: Report) -> dict[str, Any]:
 
 
 def _importance(table: pd.DataFrame) -> dict[str, Any]:
+    figure = draw_importance(table)
+    figure.supxlabel("")  # its caption stands below, at the page's own size
     return {
-        "chart": _uri(pictures.as_drawing(pictures.importance_chart(table))),
+        "chart": _uri(pictures.as_drawing(figure)),
+        "caption": IMPORTANCE_CAPTION.replace("\n", " "),
         "repeats": int(table.repeat.nunique()),
     }
 

@@ -245,45 +245,6 @@ def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def importance_chart(importance: pd.DataFrame) -> Figure:
-    """Draw the IoU lost when a feature is shuffled: a dot a repeat, a bar the mean, a panel a network.
-
-    Parameters
-    ----------
-    importance : pandas.DataFrame
-        Columns classifier, scene, feature, repeat, drop.
-    """
-    names = list(dict.fromkeys(importance.classifier))
-    order = importance.groupby("feature")["drop"].mean().sort_values().index.tolist()
-    scenes = list(dict.fromkeys(importance.scene))
-    figure = new_figure(_WIDTH, 1.5 + 0.32 * len(order))
-    first = None
-    for position, name in enumerate(names, start=1):
-        axes = figure.add_subplot(1, len(names), position, sharey=first)
-        first = first or axes
-        rows = importance[importance.classifier == name]
-        means = rows.groupby("feature")["drop"].mean()
-        axes.barh([order.index(one) for one in means.index], means, color="0.88", height=0.7)
-        for number, scene in enumerate(scenes):
-            points = rows[rows.scene == scene]
-            heights = [order.index(feature) for feature in points.feature]
-            axes.plot(
-                points["drop"],
-                heights,
-                _MARKERS[number % 8],
-                color=_COLOURS[number % 8],
-                markersize=5,
-                label=scene,
-            )
-        axes.set_yticks(range(len(order)), order)
-        axes.tick_params(axis="y", labelleft=position == 1)
-        axes.axvline(0, color="0.25", linewidth=1)
-        axes.set(xlabel="IoU lost", title=shown_name(name))
-        axes.grid(axis="x", alpha=0.3)
-    _scene_legend(figure, figure.axes)
-    return figure
-
-
 def as_image(image: Image, *, photograph: bool) -> tuple[bytes, str]:
     """Encode a map for the page: WebP, with loss for photographs and without for maps of few colours.
 
