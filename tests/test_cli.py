@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from tiny_studies import experiment_content, write_catalog, write_experiment
 
 from glacier_ml.cli import cli, main
-from glacier_ml.studies import commands
+from glacier_ml.studies import commands, reproduction
 
 COMMANDS = sorted(cli.commands)
 COMMAND_LINE_ONLY = {"download", "inspect"}
@@ -71,12 +71,12 @@ def test_empty_means_not_given(monkeypatch):
     monkeypatch.setattr(commands, "run_everything", lambda *given: seen.append(given))
     assert run("tune-unet", "--data", "", "--trials", "", "--timeout", "", "--storage", "") == 0
     assert run("train", "--data", "", "--run", "", "--init", "", "--register", "false") == 0
-    assert run("main", "--data", "", "--trials", "") == 0
+    assert run("main", "--data", "", "--trials", "", "--seeds", "2") == 0
     nothing = {"trials": None, "timeout": None, "seed": 0, "storage": None}
     assert seen == [
         (("unet", "experiments/unet.yaml", None), nothing),
         ("experiments/unet.yaml", None, None, None, False, 0),
-        (None, None, 0),
+        (None, None, 0, 2),
     ]
 
 
@@ -86,6 +86,15 @@ def test_given_values_arrive(monkeypatch):
     assert run("tune-ffnn", "--data", "a b", "--trials", "3", "--timeout", "1.5", "--seed", "2") == 0
     options = {"trials": 3, "timeout": 1.5, "seed": 2, "storage": None}
     assert seen == [(("ffnn", "experiments/ffnn.yaml", "a b"), options)]
+
+
+def test_reproduce_hands_over_what_is_asked_for(monkeypatch):
+    seen = []
+    monkeypatch.setattr(reproduction, "reproduce", lambda *given, **options: seen.append((given, options)))
+    assert run("reproduce", "--data", "", "--figure", "5,table_1", "--timeout", "60", "--budget", "tiny") == 0
+    asked = {"figure": "5,table_1", "protocol": "both", "budget": "tiny", "output": "reproduction"}
+    others = {"timeout": 60.0, "seed": 0, "storage": None, "experiments": "experiments/report"}
+    assert seen == [((None,), asked | others)]
 
 
 def rewrite(path, **changes):
@@ -254,6 +263,11 @@ BAD_INPUT = {
         lambda case: None,
         ("promote", "--model", "vit"),
         "model: 'vit' cannot be promoted",
+    ),
+    "figure that the report lacks": (
+        lambda case: None,
+        ("reproduce", "--data", "{catalog}", "--figure", "15", "--output", "{output}"),
+        "figure: '15' is not one of the report's; choose all",
     ),
     "unknown run": (lambda case: None, (*TRAIN, "--run", "abc"), "run abc: not in sqlite.*; take an id"),
     "no trials": (lambda case: None, (*TUNE[:-1], "0"), "'--trials': 0 is not in the range"),

@@ -86,11 +86,18 @@ def cross_validate(data: str | None, experiment: str, seeds: int, protocol: str)
 @cli.command()
 @DATA
 @output_option("comparison", "Folder for tables and maps.")
-def compare(data: str | None, output: str) -> None:
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Trainings of each champion; others than the first are made anew, once.",
+)
+def compare(data: str | None, output: str, seeds: int) -> None:
     """Score champions and baselines on the held-out scenes (role test)."""
     from glacier_ml.studies.commands import run_comparison
 
-    run_comparison(data, output)
+    run_comparison(data, output, seeds)
 
 
 @cli.command()
@@ -140,8 +147,15 @@ def reproduce(data: str | None, **options: Any) -> None:
 @DATA
 @click.option("--trials", type=COUNT, default=3, show_default=True, help="Trials of each study.")
 @SEED_OPTION
-def everything(data: str | None, trials: int | None, seed: int) -> None:
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Trainings of each champion in the comparison; three tell what chance does.",
+)
+def everything(data: str | None, trials: int | None, seed: int, seeds: int) -> None:
     """Tune both networks, promote, compare on the held-out scenes and map them, in one go."""
     from glacier_ml.studies.commands import run_everything
 
-    run_everything(data, trials, seed)
+    run_everything(data, trials, seed, seeds)
