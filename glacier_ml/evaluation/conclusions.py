@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
+NOT_RUN = "not run"
 MARGIN = 0.02
 """A rival that cannot be better by more than this does not keep a conclusion open. Chosen here: half of .04,
 by which the report's own two trainings of one setting differ (288 px, ReLU, Adam: .89 and .85)."""
@@ -205,6 +206,8 @@ def _judge(
     }
     failed = unscored(trials, blocks, claim.studies, protocol, claim.columns)
     note = f"; failed or without scores: {', '.join(failed)}" if failed else ""
+    if not found and not failed:
+        return row | {"holds": OPEN, "why": NOT_RUN}
     if not chosen or not rivals:
         lacking = "the value itself" if not chosen else "anything to compare it with"
         return row | {"holds": OPEN, "why": f"the {protocol} trials of this budget lack {lacking}{note}"}

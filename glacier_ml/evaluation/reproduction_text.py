@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glacier_ml.evaluation.block_scores import CONFIDENCE
-from glacier_ml.evaluation.conclusions import MARGIN
+from glacier_ml.evaluation.conclusions import MARGIN, NOT_RUN
 from glacier_ml.evaluation.reported import FIGURES, shown, values_of
 from glacier_ml.evaluation.reproduced_figures import CURVES
 from glacier_ml.evaluation.reproduction_tables import (
@@ -100,6 +100,9 @@ def _conclusions(conclusions: pd.DataFrame) -> str:
     if conclusions.empty:
         return "No trial has ended."
     decided = conclusions[conclusions["decides"]]
+    left, decided = decided[decided["why"] == NOT_RUN], decided[decided["why"] != NOT_RUN]
+    if decided.empty:
+        return "None was asked: their studies were not run."
     rows = [
         (
             one["conclusion"],
@@ -113,9 +116,10 @@ def _conclusions(conclusions: pd.DataFrame) -> str:
     ]
     heads = ("conclusion", "the report", "protocol", "here", "scores", "difference [interval]", "why")
     table = markdown_table(heads, rows)
-    other = conclusions[~conclusions["decides"] & conclusions["holds"].notna()]
-    differing = _differing(decided, other)
-    return f"{table}\n\n{_method(decided)}{differing}"
+    differing = _differing(decided, conclusions[~conclusions["decides"].astype(bool)])
+    named = [f"{one['conclusion']} ({one['protocol']})" for one in left.to_dict("records")]
+    unasked = f"\n\nNot run: {'; '.join(named)}." if named else ""
+    return f"{table}\n\n{_method(decided)}{differing}{unasked}"
 
 
 def _numbers(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -147,7 +151,8 @@ def _method(decided: pd.DataFrame) -> str:
     return (
         "The difference is the report's choice less its strongest rival; positive is for the report. In the "
         "report's protocol its leaky test accuracy decides (all that the report saw), and blocks are its "
-        "original tiles; in the sound protocol glacier IoU (mean over scenes), blocks of validation pixels. "
+        "original tiles (64 px squares for single pixels); in the sound protocol glacier IoU (mean over "
+        "scenes) decides, on blocks of validation pixels. "
         f"Intervals are {CONFIDENCE:.0%} block bootstraps for these scenes, paired where both were scored on "
         "the same pixels (tiles of different sizes are not), and corrected for the comparisons within a "
         f"conclusion (Bonferroni), not for the {decided['conclusion'].nunique()} conclusions together. "

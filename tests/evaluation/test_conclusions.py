@@ -108,6 +108,8 @@ def test_what_was_not_run_or_failed_is_told():
     found = verdict(trials, "ReLU for the FFNN", "iou", "sound")
     assert found.holds == "cannot be told"
     assert found.why.endswith("lack anything to compare it with; failed or without scores: linear")
+    assert verdict(trials, "tiles of 288 px", "iou", "sound").why == "not run"
+    trials.add("figure_05", "sound", 0.8, tile_size=96)
     assert verdict(trials, "tiles of 288 px", "iou", "sound").why.endswith("lack the value itself")
 
 
