@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_scenes import made_pair, made_scene, with_mask
 
-from glacier_ml.evaluation.yardstick import measure, score
+from glacier_ml.evaluation.yardstick import block_counts, measure, score
 from glacier_ml.learning.calibration import calibrate
 from glacier_ml.learning.splits import SplitRule, make_split
 
@@ -67,6 +67,19 @@ def test_scores_of_one_scene_worked_by_hand():
         "val/loss": loss,
     }
     assert metrics == pytest.approx(expected, rel=1e-5)
+
+
+def test_counts_by_block_worked_by_hand():
+    # Blocks of 2 px: the first of a holds .9 .8 and, below, .6 .1; its second .2, and .3, which is not chosen
+    chosen = np.array([[1, 1, 1], [1, 1, 0]], dtype=bool)
+    told = block_counts(SAID, [A, B], lambda name: chosen & (name == "a"), side=2)
+    assert told == {
+        "side": 2,
+        "threshold": 0.5,
+        "scenes": {"a": {"block": [1, 2], "counts": [[2, 1, 0, 1], [0, 0, 1, 0]]}},
+    }
+    # From .65 on, the false alarm of .6 is none.
+    assert block_counts(SAID, [A], lambda name: chosen, 2, 0.65)["scenes"]["a"]["counts"][0] == [2, 0, 0, 2]
 
 
 def test_several_scenes_weigh_the_same_and_are_named():

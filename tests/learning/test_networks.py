@@ -27,7 +27,9 @@ def layers_named(network, kind):
     return [layer for layer in network.layers if type(layer).__name__ == kind]
 
 
-@pytest.mark.parametrize(("size", "count"), [(96, 723_445), (288, 6_502_429)])
+@pytest.mark.parametrize(
+    ("size", "count"), [(96, 723_445), (128, 1_285_489), (288, 6_502_429), (384, 11_557_969)]
+)
 def test_the_reports_unet_has_the_reports_parameters(size, count):
     # A 3 x 3 convolution from a to b channels has 9ab + b parameters, a 2 x 2 transposed one 4ab + b. With
     # f = P/8, P/4, P/2, P, P: down 9 f_in f + 9 f f + 2f; up 4 f_below f + f, then 9 (2f) f + 9 f f + 2f.
@@ -36,8 +38,8 @@ def test_the_reports_unet_has_the_reports_parameters(size, count):
     up = sum(4 * below * b + b + 27 * b * b + 2 * b for b, below in zip(f[1:], f[2:], strict=False))
     assert down + up + f[1] + 1 == count  # and the 1 x 1 convolution to a logit
     dropout = [0.1, 0.1, 0.2, 0.2, 0.3, 0.2, 0.2, 0.1, 0.1]
-    report = unet(tile_size=size, filters=f[1:], dropout=dropout, batch_norm=False, activation="leaky_relu")
-    network = built(report)
+    report = {"network": "unet", "recipe": "report", "tile_size": size, "activation": "leaky_relu"}
+    network = built(parse_parameters(report, "test"))
     assert network.count_params() == count
     assert [layer.rate for layer in layers_named(network, "Dropout")] == dropout
     assert {layer.negative_slope for layer in layers_named(network, "LeakyReLU")} == {0.1}
@@ -46,6 +48,30 @@ def test_the_reports_unet_has_the_reports_parameters(size, count):
 def test_the_reports_per_pixel_network_with_one_logit():
     # 3 -> 100: 400; three times 100 -> 100: 10,100 each; 100 -> 1: 101
     assert built(ffnn()).count_params() == 400 + 3 * 10_100 + 101 == 30_801
+
+
+def test_the_reports_per_pixel_network_has_two_softmax_outputs():
+    network = built(ffnn(recipe="report"))
+    # 3 -> 100: 400; three times 100 -> 100: 10,100 each; 100 -> 2: 202
+    assert network.count_params() == 400 + 3 * 10_100 + 202 == 30_902
+    values = np.random.default_rng(0).random((5, 3), np.float32)
+    hidden = values
+    for layer in layers_named(network, "Dense")[:-1]:
+        hidden = np.maximum(layer(hidden).numpy(), 0)
+    scores = np.exp(network.get_layer("classes")(hidden).numpy())
+    softmax = scores[:, 1] / scores.sum(axis=1)
+    logit = network(values, training=False).numpy()[:, 0]
+    np.testing.assert_allclose(1 / (1 + np.exp(-logit)), softmax, rtol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_report_draws_weights_as_keras_does_but_for_convolutions(activation):
+    own = {"recipe": "report", "activation": activation}
+    convolutional = built(parse_parameters({"network": "unet", "tile_size": 32, **own}, "test"))
+    drawn = [type(layer.kernel_initializer).__name__ for layer in layers_named(convolutional, "Conv2D")]
+    assert drawn == ["HeNormal"] * 18 + ["GlorotUniform"]  # nine pairs, and the logit
+    turned = layers_named(convolutional, "Conv2DTranspose") + layers_named(built(ffnn(**own)), "Dense")
+    assert {type(layer.kernel_initializer).__name__ for layer in turned} == {"GlorotUniform"}
 
 
 def test_hidden_layers_and_nodes():
