@@ -121,7 +121,8 @@ def iou_differences(comparison: Comparison, against: str) -> Figure:
     axes.axvline(0, color="0.25", linewidth=1)
     labels = [shown_name(one.first) + ("" if one.distinguishable else "  (not told apart)") for one in rows]
     axes.set_yticks(range(len(rows)), labels)
-    axes.set(xlabel=f"mean glacier IoU minus that of {shown_name(against)}", ylim=(-0.6, len(rows) - 0.4))
+    mean = "mean " if len(comparison.maps) > 1 else ""
+    axes.set(xlabel=f"{mean}glacier IoU minus that of {shown_name(against)}", ylim=(-0.6, len(rows) - 0.4))
     axes.grid(axis="x", alpha=0.3)
     return figure
 

@@ -169,7 +169,8 @@ def pair_table(comparison: Comparison) -> Table:
             mark = "told" if found.distinguishable else "alike"
             cells.append(Cell(number(found.difference, signed=True), interval, mark=mark))
         rows.append((shown_name(name), cells))
-    return Table("Difference of mean glacier IoU, row minus column", heads, rows)
+    mean = "mean " if len(comparison.maps) > 1 else ""
+    return Table(f"Difference of {mean}glacier IoU, row minus column", heads, rows)
 
 
 def subset_table(comparison: Comparison, scene: str, wanted: Sequence[str], score: str) -> Table | None:
