@@ -89,17 +89,18 @@ def test_lists_are_searched_as_their_text(written):
     assert experiment.with_values({"head_nodes": "[8, 8]"}).head_nodes == [8, 8]
 
 
+EXPERIMENTS = {path.stem: read_experiment(path) for path in REPORT}
 VARIANTS = [
-    (path, side, budget)
-    for path in REPORT
-    for side in read_experiment(path).sides
+    (name, side, budget)
+    for name, experiment in EXPERIMENTS.items()
+    for side in experiment.sides
     for budget in ("full", "small", "tiny")
 ]
 
 
-@pytest.mark.parametrize(("path", "side", "budget"), VARIANTS, ids=lambda part: getattr(part, "stem", part))
-def test_the_report_s_files_are_valid_in_every_protocol_and_budget(path, side, budget):
-    experiment = read_experiment(path)
+@pytest.mark.parametrize(("name", "side", "budget"), VARIANTS)
+def test_the_report_s_files_are_valid_in_every_protocol_and_budget(name, side, budget):
+    experiment = EXPERIMENTS[name]
     variant = experiment.variant(side, budget)
     assert variant.sampler == "grid" and experiment.title.endswith("?")
     assert variant.baseline.recipe == side
@@ -109,15 +110,14 @@ def test_the_report_s_files_are_valid_in_every_protocol_and_budget(path, side, b
 
 
 def test_figures_have_both_protocols_and_wishes_the_sound_one():
-    assert len(REPORT) == 14
-    for path in REPORT:
-        sides = read_experiment(path).sides
-        assert sides == (("sound",) if path.stem.startswith("wished") else ("sound", "report"))
+    assert len(EXPERIMENTS) == 14
+    for name, experiment in EXPERIMENTS.items():
+        assert experiment.sides == (("sound",) if name.startswith("wished") else ("sound", "report"))
 
 
 def test_the_grids_are_the_report_s():
     def choices(name, key):
-        return read_experiment(REPORT[0].parent / f"{name}.yaml").search[key].choices
+        return EXPERIMENTS[name].search[key].choices
 
     rates = [0.0003, 0.0009, 0.0027, 0.0079, 0.0233, 0.0681, 0.1995, 0.5843, 1.7113, 5.0119]
     assert choices("figure_05", "tile_size") == [96, 128, 288, 384]
