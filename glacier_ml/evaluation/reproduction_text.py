@@ -126,13 +126,16 @@ def _numbers(row: Mapping[str, Any]) -> tuple[str, str]:
     """Scores of the report's choice and of its strongest rival, and their difference."""
     if not np.isfinite(row["difference"]):
         return "-", "-"
-    pairs = f"{row['comparisons']:.0f} comparison{'s' if row['comparisons'] > 1 else ''}"
     kind = "paired" if row["paired"] is True or row["paired"] == "True" else "not paired"
     scores = (
         f"{_score(row['score'])} {row['chosen_value']:.3f} ({row['chosen']}), "
         f"{row['rival_value']:.3f} ({row['rival']})"
     )
-    return scores, f"{_interval(row)}; {pairs}, {kind}"
+    return scores, f"{_interval(row)}; {_comparisons(row)}, {kind}"
+
+
+def _comparisons(row: Mapping[str, Any]) -> str:
+    return f"{row['comparisons']:.0f} comparison{'s' if row['comparisons'] > 1 else ''}"
 
 
 def _score(name: str) -> str:
@@ -187,8 +190,8 @@ def _wishes(wishes: pd.DataFrame) -> str:
         )
         parts.append(
             f"**{question}** {_answered(best)} ({protocol} protocol, against {best['reference']}: "
-            f"{number(best['reference_value'])}; intervals corrected for {best['comparisons']:.0f} "
-            f"comparisons{', one training each' if best['trainings'] == 1 else ''}.)\n\n{table}"
+            f"{number(best['reference_value'])}; intervals corrected for {_comparisons(best)}"
+            f"{', one training each' if best['trainings'] == 1 else ''}.)\n\n{table}"
         )
     return "\n\n".join(parts)
 

@@ -51,7 +51,7 @@ def test_the_readme_answers_a_wish_with_a_number_and_an_interval(trials):
     (line,) = [line for line in text.splitlines() if line.startswith("**Does noise")]
     # IoU of an accuracy a is a / (2 - a): .9/1.1 - .8/1.2 = .1515, but for the blocks that differ
     assert "Another choice is better beyond chance" in line and "differs from 0 by +0.15" in line
-    assert "intervals corrected for 1 comparisons, one training each" in line
+    assert "intervals corrected for 1 comparison, one training each" in line
 
 
 def test_pictures_stand_in_their_figures_section(trials):
