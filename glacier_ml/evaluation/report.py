@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from glacier_ml.scenes.inspection.report import Report
 
 TEMPLATE = "report.html.jinja"
+_NAMED = 3  # scenes named in the page's title
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,10 @@ def render(
 
 def _told(comparison: Comparison, notes: Sequence[str]) -> dict[str, Any]:
     """The verdict, the overall tables, and what the reader must know of them."""
-    names = pictures.contestants(comparison)
+    names, scenes = pictures.contestants(comparison), [one.name for one in comparison.maps]
+    where = ", ".join(scenes) if len(scenes) <= _NAMED else f"{len(scenes)} held-out scenes"
     return {
-        "title": "Glacier maps of " + ", ".join(one.name for one in comparison.maps),
+        "title": f"Glacier maps of {where}",
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "verdict": verdict_sentences(comparison),
         "notes": list(notes),

@@ -92,17 +92,18 @@ def iou_intervals(comparison: Comparison) -> Figure:
     rows = scores[(scores.score == "iou") & (scores.subset == "all")]
     order = rows.groupby("classifier").value.mean().sort_values(na_position="first").index.tolist()
     scenes = [one.name for one in comparison.maps]
-    figure, names = new_figure(_WIDTH, 1.3 + 0.34 * len(order)), contestants(comparison)
-    axes = None
-    for position, scene in enumerate(scenes, start=1):
-        axes = figure.add_subplot(1, len(scenes), position, sharey=axes)
+    down, names = -(-len(scenes) // _ACROSS), contestants(comparison)
+    across = -(-len(scenes) // down)
+    figure, axes = new_figure(_WIDTH, (1.3 + 0.34 * len(order)) * down), None
+    for position, scene in enumerate(scenes):
+        axes = figure.add_subplot(down, across, position + 1, sharey=axes)
         for row in rows[rows.scene == scene].itertuples():
             height, colour = order.index(row.classifier), colour_of(row.classifier, names)
             _interval(axes, height, (row.value, row.low, row.high), colour, _marker(row.classifier, names))
             if row.seeds > 1:
                 axes.plot((row.lowest, row.highest), (height, height), "|", color=colour, markersize=13)
         axes.set_yticks(range(len(order)), [shown_name(name) for name in order])
-        axes.tick_params(axis="y", labelleft=position == 1)
+        axes.tick_params(axis="y", labelleft=position % across == 0)
         axes.set(xlim=(0, 1), xlabel="glacier IoU", title=scene, ylim=(-0.6, len(order) - 0.4))
         axes.grid(axis="x", alpha=0.3)
     return figure
