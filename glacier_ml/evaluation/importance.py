@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-WHOLE_PIXELS = 600_000
+WHOLE_PIXELS = 400_000
 """Scenes of more pixels are measured in one window (typical value, chosen here)."""
 
 _STEP = WINDOW - OVERLAP

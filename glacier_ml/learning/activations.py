@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.parameters import UnetParameters
 from glacier_ml.learning.tiles import reflect_to
 
@@ -72,6 +73,7 @@ def activation_maps(
     GlacierError
         Where the network is no U-Net, a layer is unknown, or the tile has the wrong features or is too large.
     """
+    start_tensorflow()
     import keras
 
     parameters = _unet(classifier)

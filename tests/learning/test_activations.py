@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from made_networks import ffnn, unet, untrained
 from made_scenes import made_scene
-from test_classifier import ffnn, unet, untrained
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.activations import activation_maps, convolutions, main_convolutions

@@ -7,34 +7,14 @@ import zipfile
 
 import numpy as np
 import pytest
+from made_networks import ffnn, unet, untrained
 from made_scenes import filled, made_scene, with_bands
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning import classifier as module
 from glacier_ml.learning.classifier import NetworkClassifier
-from glacier_ml.learning.networks import build_network
-from glacier_ml.learning.parameters import parse_parameters
 
 SIZES = [(20, 20), (21, 37), (64, 300), (255, 257), (300, 270)]
-
-
-def unet(**changed):
-    values = {"network": "unet", "learning_rate": 0.01, "tile_size": 32, "levels": 3, "base_filters": 4}
-    return parse_parameters({**values, "convolutions": 1, "batch_norm": False, **changed}, "test")
-
-
-def ffnn(**changed):
-    values = {"network": "ffnn", "learning_rate": 0.01, "tile_size": 1, "hidden_layers": 1, "nodes": 10}
-    return parse_parameters({**values, **changed}, "test")
-
-
-def untrained(parameters, features=8):
-    """A network with random weights: what it says is no matter here, but it must depend on the input."""
-    import keras
-
-    keras.utils.set_random_seed(3)
-    network = build_network(parameters, np.full(features, 0.3), np.full(features, 0.1))
-    return NetworkClassifier(parameters.network, network, parameters, origin={"seed": 3})
 
 
 @pytest.fixture(scope="module", params=[unet, ffnn], ids=["unet", "ffnn"])
