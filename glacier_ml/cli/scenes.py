@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from glacier_ml.cli.group import cli
-from glacier_ml.cli.options import BOUNDS, DATA, MASKS, METHOD, SEED_OPTION, WORD, output_option
+from glacier_ml.cli.options import BOUNDS, COUNT, DATA, MASKS, METHOD, SEED_OPTION, WORD, output_option
 from glacier_ml.errors import GlacierError
 
 
@@ -98,10 +98,18 @@ def download(data: str | None, output: str, outlines: bool, project: str | None)
 @cli.command()
 @output_option("made_scenes", "Folder to write.")
 @SEED_OPTION
-def synthesize(output: str, seed: int) -> None:
+@click.option("--places", type=COUNT, default="", help="Training places of each region  [default: 3]")
+@click.option(
+    "--dates",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Dates of each training place; later ones have the role test.",
+)
+def synthesize(output: str, seed: int, places: int | None, dates: int) -> None:
     """Write the made scenes, with outlines, ground classes and a catalog, to a folder."""
     from pathlib import Path
 
     from glacier_ml.scenes.made.synthetic import synthesize as write
 
-    print(write(Path(output), seed))
+    print(write(Path(output), seed, places=places, dates=dates))

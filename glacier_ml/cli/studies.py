@@ -74,13 +74,20 @@ def promote(model: str, force: bool, data: str | None) -> None:
 @experiment_option("experiments/unet.yaml")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Seeds a fold.")
 @click.option(
-    "--protocol", default="place", show_default=True, help="place, region, scene, block or random (leaky)."
+    "--protocol",
+    default="place,random",
+    show_default=True,
+    help="place, region, scene, block, random (leaky), or a comma list.",
 )
-def cross_validate(data: str | None, experiment: str, seeds: int, protocol: str) -> None:
-    """Train fixed parameters on folds and score the part left out; nothing is registered."""
+@output_option("cross_validation", "Folder for the scores of folds, their summary and picture.")
+def cross_validate(data: str | None, experiment: str, seeds: int, protocol: str, output: str) -> None:
+    """Train fixed parameters on folds and score the part left out; nothing is registered.
+
+    Several experiment files between commas share the folds. A finished fold is not trained again.
+    """
     from glacier_ml.studies.commands import run_cross_validation
 
-    run_cross_validation(experiment, data, seeds, protocol)
+    run_cross_validation(experiment, data, seeds, protocol, output)
 
 
 @cli.command()

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ DEFAULT_SCENES = (
     ("patagonia", 4, "test"),
     ("alaska", 5, "unseen"),
 )
+MOST_PLACES, MOST_DATES = 40, 5
+"""Of a folder: farther places leave their map projection's good part, later dates most of the ice."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,64 @@ def _scene(
     grid = Grid(CRS.from_epsg(region.epsg), transform, shape)
     date = f"{2007 + 2 * date_index}-{region.month_day}"
     provenance = {"source": "made", "generator": GENERATOR_VERSION, "sensor": "TM", "date": date, **facts}
-    return Scene(f"made-{region.name}-{place}", bands, valid, grid, provenance)
+    later = f"-{date[:4]}" if date_index else ""
+    return Scene(f"made-{region.name}-{place}{later}", bands, valid, grid, provenance)
 
 
-def synthesize(output: Path | str, seed: int = 0, progress: bool = True) -> Path:
-    """Write the default made scenes with a catalog: folders of bands, `outlines.tif` and `ground.tif`.
+def planned_scenes(places: int | None = None, dates: int = 1) -> list[tuple[str, int, str, int]]:
+    """Plan which scenes a folder gets: the default ones, or with other numbers of training places and dates.
+
+    Places of the default's tests keep their numbers, so that their scenes are the same in every folder:
+    further training places are 6, 7, 8 ... Later dates of the training places have the role test.
+
+    Parameters
+    ----------
+    places : int, optional
+        Training places of each region, 1 to 40; None: the default's three.
+    dates : int
+        Dates of each training place, 1 to 5.
+
+    Returns
+    -------
+    list of (str, int, str, int)
+        region, place, role, date_index.
+
+    Raises
+    ------
+    GlacierError
+        Where a number is out of its range.
+
+    Examples
+    --------
+    >>> [scene[1:3] for scene in planned_scenes(places=4) if scene[0] == "patagonia"]
+    [(1, 'train'), (2, 'train'), (3, 'train'), (6, 'train'), (4, 'test')]
+    """
+    given = {"places": (1 if places is None else places, MOST_PLACES), "dates": (dates, MOST_DATES)}
+    for name, (number, most) in given.items():
+        if not 1 <= number <= most:
+            raise GlacierError(f"synthesize: {name} goes from 1 to {most}; got {number}")
+    planned = [(*scene, 0) for scene in DEFAULT_SCENES if places is None or scene[2] != "train"]
+    if places is not None:
+        planned = _training_places(places) + planned
+    training = [(region, place) for region, place, role, _ in planned if role == "train"]
+    return planned + [(*scene, "test", date) for date in range(1, dates) for scene in training]
+
+
+def _training_places(places: int) -> list[tuple[str, int, str, int]]:
+    """So many training places of each region, by numbers that no other default scene has."""
+    taken = {place for _, place, role in DEFAULT_SCENES if role != "train"}
+    numbers = [number for number in range(1, places + len(taken) + 1) if number not in taken][:places]
+    return [(region, number, "train", 0) for region in REGIONS for number in numbers]
+
+
+def synthesize(
+    output: Path | str,
+    seed: int = 0,
+    progress: bool = True,
+    places: int | None = None,
+    dates: int = 1,
+) -> Path:
+    """Write made scenes with a catalog: folders of bands, `outlines.tif` and `ground.tif`.
 
     Parameters
     ----------
@@ -150,6 +206,8 @@ def synthesize(output: Path | str, seed: int = 0, progress: bool = True) -> Path
         Another seed is another world.
     progress : bool
         Show a progress bar on stderr.
+    places, dates : int
+        As in `planned_scenes`; without them the default scenes.
 
     Returns
     -------
@@ -159,18 +217,13 @@ def synthesize(output: Path | str, seed: int = 0, progress: bool = True) -> Path
     Raises
     ------
     GlacierError
-        Where `output` holds other files or cannot be written.
+        Where `output` holds other files or cannot be written, or `places` or `dates` is out of its range.
     """
-    output = Path(output)
+    output, planned = Path(output), planned_scenes(places, dates)
     _refuse_foreign(output)
+    building = _folder_beside(output)
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        building = output.with_name(f".{output.name}-{uuid.uuid4().hex}")
-        building.mkdir()
-    except OSError as error:
-        raise GlacierError(f"{output}: cannot be written ({error.strerror}); name another output") from error
-    try:
-        _write_all(building, seed, progress)
+        _write_all(building, seed, progress, planned)
         _put_in_place(building, output)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -201,6 +254,17 @@ def _refuse_foreign(output: Path) -> None:
         raise GlacierError(f"{output}: holds files that synthesize did not write; name a new or empty folder")
 
 
+def _folder_beside(output: Path) -> Path:
+    """Make the hidden folder in which the result is built."""
+    building = output.with_name(f".{output.name}-{uuid.uuid4().hex}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        building.mkdir()
+    except OSError as error:
+        raise GlacierError(f"{output}: cannot be written ({error.strerror}); name another output") from error
+    return building
+
+
 def _put_in_place(building: Path, output: Path) -> None:
     """Rename the finished folder; what lay there goes aside first, and a finished rival's result stays."""
     old = building.with_name(building.name + "-old")
@@ -215,12 +279,12 @@ def _put_in_place(building: Path, output: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_all(folder: Path, seed: int, progress: bool) -> None:
+def _write_all(folder: Path, seed: int, progress: bool, planned: Sequence[tuple[str, int, str, int]]) -> None:
     from tqdm import tqdm
 
     entries = []
-    for region, place, role in tqdm(DEFAULT_SCENES, desc="making scenes", unit="scene", disable=not progress):
-        made = make_scene(place, region, seed=seed)
+    for region, place, role, date in tqdm(planned, desc="making scenes", unit="scene", disable=not progress):
+        made = make_scene(place, region, date_index=date, seed=seed)
         name = made.scene.name
         write_made(made, folder / name, outlines=role != "unseen")
         entries.append({

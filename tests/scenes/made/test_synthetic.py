@@ -8,9 +8,16 @@ import pytest
 import yaml
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.catalog import open_catalog
 from glacier_ml.scenes.made import synthetic
 from glacier_ml.scenes.made.ground import GROUND_CLASSES
-from glacier_ml.scenes.made.synthetic import MARKER, embedded_catalog, make_scene, synthesize
+from glacier_ml.scenes.made.synthetic import (
+    MARKER,
+    embedded_catalog,
+    make_scene,
+    planned_scenes,
+    synthesize,
+)
 from glacier_ml.scenes.reading import open_scene
 
 SMALL = (128, 96)
@@ -79,6 +86,69 @@ def test_synthesize_writes_scenes_that_open_as_made(two_scenes, tmp_path):
     assert (catalog.parent / "made-alaska-1/outlines.tif").is_file()
     assert not (catalog.parent / "made-patagonia-4/outlines.tif").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_without_numbers_the_default_scenes_are_planned():
+    assert planned_scenes() == [(*scene, 0) for scene in synthetic.DEFAULT_SCENES] == planned_scenes(places=3)
+
+
+def test_further_places_train_and_leave_the_tests_alone():
+    planned = planned_scenes(places=6)
+    for region in ("alaska", "patagonia"):
+        training = [place for where, place, role, _ in planned if where == region and role == "train"]
+        assert training == [1, 2, 3, 6, 7, 8]  # 4 and 5 are the default's places to test on
+    assert [scene for scene in planned if scene[2] != "train"] == [
+        ("alaska", 4, "test", 0),
+        ("patagonia", 4, "test", 0),
+        ("alaska", 5, "unseen", 0),
+    ]
+
+
+def test_fewer_places_train_on_the_first():
+    assert [scene[:2] for scene in planned_scenes(places=1)] == [
+        ("alaska", 1),
+        ("patagonia", 1),
+        ("alaska", 4),
+        ("patagonia", 4),
+        ("alaska", 5),
+    ]
+
+
+def test_later_dates_of_training_places_are_tests():
+    later = planned_scenes(places=1, dates=3)[5:]
+    assert later == [(region, 1, "test", date) for date in (1, 2) for region in ("alaska", "patagonia")]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"places": 0}, "places goes from 1 to 40; got 0"),
+        ({"places": 41}, "places goes from 1 to 40; got 41"),
+        ({"dates": 6}, "dates goes from 1 to 5; got 6"),
+    ],
+)
+def test_numbers_out_of_range_are_told_before_anything_is_written(numbers, message, tmp_path):
+    with pytest.raises(GlacierError, match=message):
+        synthesize(tmp_path / "made", **numbers)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_later_date_is_a_scene_of_its_own_at_the_same_place(two_scenes, tmp_path):
+    entries = open_catalog(synthesize(tmp_path / "made", progress=False, dates=2)).entries
+    assert [(entry.name, entry.role, entry.date) for entry in entries] == [
+        ("made-alaska-1", "train", "2007-09-17"),
+        ("made-patagonia-4", "unseen", "2007-09-20"),
+        ("made-alaska-1-2009", "test", "2009-09-17"),
+    ]
+    assert entries[0].place == entries[2].place
+    first, later = entries[0].load(), entries[2].load()
+    assert later.scene.digest == make_scene(1, "alaska", date_index=1).scene.digest
+    assert later.scene.grid == first.scene.grid
+
+
+def test_ice_shrinks_from_date_to_date():
+    shares = [make_scene(1, "alaska", SMALL, date).mask.mean() for date in (0, 2)]
+    assert shares[0] > shares[1] > 0
 
 
 def test_synthesize_replaces_its_own_result(two_scenes, tmp_path):
