@@ -87,20 +87,18 @@ def resample(
 ) -> Resampled:
     """Score a trial's blocks, and blocks drawn from them with replacement.
 
-    Of n blocks n - 1 are drawn, which makes the variance of a mean of equal blocks unbiased (with n draws it
-    is too small by (n - 1) / n, which matters for the few tiles of a small study).
+    Of n blocks n - 1 are drawn: the variance of a mean of equal blocks is then unbiased, also for few tiles.
 
     Parameters
     ----------
     content : mapping
-        Of `validation_blocks.json`.
+        See `BlockFile`.
     score : {'accuracy', 'iou'}
         Of the glacier class.
     pooled : bool
         True: one score of all pixels, blocks drawn from all scenes at once (as the report scored). False: the
         mean over scenes of each scene's score, blocks drawn within each scene (this project's yardstick).
     repeats, seed : int
-        Number of resamples, and their seed.
 
     Raises
     ------
@@ -117,13 +115,13 @@ def resample(
     numbers, counts = _counts(content)
     groups = [np.concatenate(counts)] if pooled else counts
     digest = _digest(content, numbers, counts)
-    value = _mean_score([group.sum(axis=0)[None] for group in groups], score)[0]
+    value = float(_mean_score([group.sum(axis=0)[None] for group in groups], score)[0])
     freedom = sum(len(group) - 1 for group in groups)
-    if min(map(len, groups)) < 2:
-        return Resampled(float(value), np.full(repeats, np.nan), digest, freedom)
-    weights = _weights(digest, tuple(map(len, groups)), repeats, seed)
-    drawn = [weight @ group for weight, group in zip(weights, groups, strict=True)]
-    return Resampled(float(value), _mean_score(drawn, score), digest, freedom)
+    draws = np.full(repeats, np.nan)
+    if min(map(len, groups)) > 1:
+        weights = _weights(digest, tuple(map(len, groups)), repeats, seed)
+        draws = _mean_score([weight @ group for weight, group in zip(weights, groups, strict=True)], score)
+    return Resampled(value, draws, digest, freedom)
 
 
 @lru_cache(maxsize=4)

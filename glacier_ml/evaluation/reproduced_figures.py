@@ -199,10 +199,7 @@ def draw_heat_maps(trials: pd.DataFrame, figure: str, protocol: str, budget: str
     if figure == "figure_09":
         own = _of(trials, figure, protocol)
         tables = {
-            part: last_epochs(own).pivot_table(
-                index="hidden_layers", columns="nodes", values=f"{part}/accuracy"
-            )
-            for part in ("train", "val")
+            part: _crossed(last_epochs(own), "hidden_layers", "nodes", part) for part in ("train", "val")
         }
         found = {"hidden_layers": ("nodes", tables)}
     else:
@@ -221,6 +218,11 @@ def draw_heat_maps(trials: pd.DataFrame, figure: str, protocol: str, budget: str
     return drawn
 
 
+def _crossed(own: pd.DataFrame, down: str, across: str, part: str) -> pd.DataFrame:
+    """Mean accuracy by two columns; a value without a score keeps its row, empty."""
+    return own.groupby([down, across])[f"{part}/accuracy"].mean().unstack()
+
+
 def _told(reported: Any) -> str:
     numbers = "" if reported.test is None else f"train {reported.train:.3f}, test {reported.test:.3f}; "
     return numbers + reported.note
@@ -229,17 +231,14 @@ def _told(reported: Any) -> str:
 def _by_epoch(own: pd.DataFrame, study: str) -> dict[str, pd.DataFrame]:
     """Value x epoch; a trial that stopped early keeps no value afterwards."""
     name = HEAT_MAPS[study]
-    return {
-        part: own.pivot_table(index=name, columns="epoch", values=f"{part}/accuracy")
-        for part in ("train", "val")
-    }
+    return {part: _crossed(own, name, "epoch", part) for part in ("train", "val")}
 
 
 def _heat_row(
     drawn: Figure, row: Sequence[Axes], name: str, across: str, tables: dict[str, pd.DataFrame], protocol: str
 ) -> None:
     values = np.concatenate([table.to_numpy().ravel() for table in tables.values()])
-    low, high = np.nanmin(values), np.nanmax(values)
+    low, high = _range(values)
     for axes, (part, table) in zip(row, tables.items(), strict=True):
         image = axes.imshow(
             table.to_numpy(), aspect="auto", origin="lower", cmap="viridis", vmin=low, vmax=high
@@ -248,7 +247,7 @@ def _heat_row(
         places = range(0, len(table.columns), -(-len(table.columns) // 10))
         axes.set_xticks(places, [shown(float(table.columns[at])) for at in places], fontsize=8)
         axes.set(xlabel=_AXIS.get(across, across), ylabel=_AXIS[name])
-        axes.set_title(f"{_part(part, protocol)}: accuracy, {_best(table, name)}", fontsize=9)
+        axes.set_title(f"{_part(part, protocol)}: accuracy, {_best(table)}", fontsize=9)
         if across != "epoch":
             _write_cells(axes, table.to_numpy(), low, high)
         if name == "learning_rate":
@@ -256,13 +255,24 @@ def _heat_row(
     drawn.colorbar(image, ax=list(row), fraction=0.03, pad=0.02, label="accuracy")
 
 
-def _best(table: pd.DataFrame, name: str) -> str:
-    """Where the highest value of the last column (by epoch) or of all cells is."""
-    if table.columns.name == "epoch":
-        last = table.ffill(axis=1).iloc[:, -1]
-        return f"best at the end {last.max():.3f} at {shown(float(last.idxmax()))}"
-    layers, nodes = table.stack().idxmax()
-    return f"best {table.to_numpy()[np.isfinite(table)].max():.3f} at {layers:g} x {nodes:g}"
+def _range(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Lowest and highest value, at least .01 apart, so that equal values get one colour."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    return min(finite.min(), finite.max() - 0.01), finite.max()
+
+
+def _best(table: pd.DataFrame) -> str:
+    """Where the highest value at the end (by epoch) or of all cells is."""
+    by_epoch = table.columns.name == "epoch"
+    cells = table.ffill(axis=1).iloc[:, -1].dropna() if by_epoch else table.stack().dropna()
+    if cells.empty:
+        return "no value"
+    alike = int((cells == cells.max()).sum()) - 1
+    where = shown(float(cells.idxmax())) if by_epoch else shown(tuple(map(int, cells.idxmax())))
+    shared = f" and {alike} more" if alike else ""
+    return f"best {'at the end ' if by_epoch else ''}{cells.max():.3f} at {where}{shared}"
 
 
 def _write_cells(axes: Axes, cells: NDArray[np.floating], low: float, high: float) -> None:

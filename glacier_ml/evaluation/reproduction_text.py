@@ -46,31 +46,26 @@ def summary(
     budget: str,
     pictures: Iterable[str] = (),
 ) -> str:
-    """Write the README of a reproduction's output folder.
+    """Write the README of a reproduction's output folder, in Markdown.
 
     Parameters
     ----------
     trials : pandas.DataFrame
         As of `conclusions.conclude`; with `batch` (samples that the network saw at once), where it is known.
-    conclusions, wishes, table_1 : pandas.DataFrame
-        Of `conclude`, `answer_wishes` and `chosen_parameters`.
-    maps : pandas.DataFrame
-        Of `map_scores`; may be empty.
-    budget : str
-        'full', 'small' or 'tiny'.
+    conclusions, wishes, table_1, maps : pandas.DataFrame
+        Of `conclude`, `answer_wishes`, `chosen_parameters` and `map_scores`; the last may be empty.
+    budget : {'full', 'small', 'tiny'}
     pictures : iterable of str
         Names of the PNG files beside the README: `figure_05_report.png`, `figure_03.png`.
 
     Returns
     -------
     str
-        Markdown.
     """
     names = sorted(pictures)
-    protocols = sorted(trials["protocol"].unique()) if len(trials) else []
     parts = [
         "# The report's figures, drawn again",
-        _opening(budget, protocols),
+        _opening(budget, sorted(trials["protocol"].unique())),
         "## Which conclusions hold",
         _conclusions(conclusions),
         "## What the report wanted to know and could not",

@@ -97,6 +97,20 @@ def test_a_trial_that_failed_early_is_drawn_as_far_as_it_went(trials):
     assert np.isnan(figure.axes[1].images[0].get_array().filled(np.nan)[2, 1:]).all()
 
 
+def test_equal_values_have_one_colour_and_no_single_best():
+    made = Trials()
+    for layers in (1, 2):
+        made.add("figure_09", "report", 0.9, hidden_layers=layers, nodes=10)
+    train, test = draw_heat_maps(made.table, "figure_09", "report").axes[:2]
+    assert test.get_title() == "test (leaky): accuracy, best 0.900 at 1 x 10 and 1 more"
+    assert train.images[0].get_clim() == test.images[0].get_clim() == pytest.approx((0.9, 0.95))
+
+
+def test_a_grid_whose_trials_all_failed_is_drawn_empty():
+    made = Trials().add("figure_09", "report", float("nan"), hidden_layers=1, nodes=10, scored=False)
+    assert draw_heat_maps(made.table, "figure_09", "report").axes[1].get_title().endswith("no value")
+
+
 def test_a_figure_without_trials_is_told(trials):
     for draw, figure in ((draw_curves, "figure_05"), (draw_heat_maps, "figure_07")):
         with pytest.raises(GlacierError, match=f"{figure}.*has no trial under the protocol wild"):
