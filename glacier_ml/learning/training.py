@@ -65,6 +65,12 @@ class Fitted:
         """Tiles, or single pixels, that the network saw at once: a batch's, or those of its largest part."""
         return math.ceil(self.samples.tiles_per_batch / self.pieces)
 
+    def measure(self, validate: Callable[[NetworkClassifier], Metrics]) -> Metrics:
+        """The network's `val/...` as it stands: by `validate`, or on the report's own test samples."""
+        if isinstance(self.samples, ReportSamples):
+            return self.samples.measure(self.classifier.network_logit)
+        return validate(self.classifier)
+
     def record(self, metrics: Metrics, monitor: str, keep_best: bool = True) -> None:
         """Note an epoch, and keep the network's weights where it is the best so far."""
         self.history.append(metrics)
@@ -116,13 +122,9 @@ def fit(
     samples = _collect(scenes, split, parameters, seed)
     classifier = _start(parameters, scenes, split, seed, initial)
     fitted = Fitted(classifier, samples, pieces=split_batch(samples, memory_limit))
-    step = TrainingStep(fitted.classifier.network, parameters, samples.steps)
+    step = TrainingStep(classifier.network, parameters, samples.steps)
     for epoch in range(parameters.epochs):
-        metrics = _train_epoch(step, samples, epoch, fitted.pieces)
-        if isinstance(samples, ReportSamples):
-            metrics |= samples.measure(classifier.network_logit)
-        else:
-            metrics |= validate(classifier)
+        metrics = _train_epoch(step, samples, epoch, fitted.pieces) | fitted.measure(validate)
         fitted.record(metrics, parameters.monitor, parameters.keep_best)
         if on_epoch:
             on_epoch(epoch, metrics)

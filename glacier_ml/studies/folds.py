@@ -53,8 +53,9 @@ def load_folds(experiments: Sequence[Experiment], data: str | None, protocols: S
     Raises
     ------
     GlacierError
-        Where a protocol is unknown, the experiments have one name or split differently, scenes hold different
-        kinds of reflectance, folds cannot be made or cannot serve the experiments' parameters.
+        Where a protocol is unknown, a recipe is the report's, the experiments have one name or split
+        differently, scenes hold different kinds of reflectance, folds cannot be made or cannot serve the
+        experiments' parameters.
     """
     for protocol in protocols:
         check_protocol(protocol)
@@ -72,6 +73,11 @@ def load_folds(experiments: Sequence[Experiment], data: str | None, protocols: S
 
 def _common_rule(experiments: Sequence[Experiment]) -> SplitRule:
     """The one rule by which all experiments split: only then are all scored on the same pixels."""
+    for experiment in experiments:
+        if experiment.baseline.recipe == "report":  # it trains on whole scenes, on a fold's held pixels too
+            raise GlacierError(
+                f"{experiment.name}: recipe: report heeds no fold, its split leaks; use recipe: sound"
+            )
     names = [experiment.name for experiment in experiments]
     for name in names:
         if names.count(name) > 1:

@@ -14,7 +14,8 @@ from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.studies import tracking
 from glacier_ml.studies.commands import run_study, run_training
 from glacier_ml.studies.data import load_training_data
-from glacier_ml.studies.experiment import Experiment
+from glacier_ml.studies.experiment import Experiment, read_experiment
+from glacier_ml.studies.folds import load_folds
 from glacier_ml.studies.registration import Candidate, register
 from glacier_ml.studies.trial import run_trial
 
@@ -94,11 +95,13 @@ def test_nothing_of_the_reports_recipe_is_registered(store, tiny_classifier):
         register(Candidate(theirs, {}, "run", "trial 0"), "ffnn", tiny_training())
 
 
-def test_commands_that_register_refuse_it_at_the_door(store):
+def test_commands_that_register_or_fold_refuse_it_at_the_door(store):
     content = experiment_content(search={}) | {"parameters": SMALL}
     path = store / "ffnn.yaml"
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(GlacierError, match="ffnn.yaml: recipe: report is .* never registered"):
         run_study("ffnn", str(path), None, trials=1, seed=0)
+    with pytest.raises(GlacierError, match="ffnn: recipe: report heeds no fold, its split leaks"):
+        load_folds([read_experiment(path)], None, ["place"])
     with pytest.raises(GlacierError, match="ffnn.yaml: recipe: report is .* never registered"):
         run_training(str(path), None, None, None, True, 0)
