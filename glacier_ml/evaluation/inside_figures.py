@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from glacier_ml.evaluation.figures import NO_DATA, add_outline, false_colour, new_figure, show_panel
 from glacier_ml.evaluation.windows import typical_window
-from glacier_ml.learning.activations import activation_maps
+from glacier_ml.learning.activations import LONGEST_SIDE, activation_maps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ def draw_inside(
     GlacierError
         As `learning.activations.activation_maps`, or where the scene has no mask.
     """
-    scene, size = labelled.scene, classifier.parameters.tile_size
+    scene, size = labelled.scene, min(classifier.parameters.tile_size, LONGEST_SIDE)
     row, column = typical_window(labelled.truth, scene.valid, size, share=0.5)
     tile = (slice(row, row + size), slice(column, column + size))
     wanted = np.zeros(scene.shape, dtype=bool)

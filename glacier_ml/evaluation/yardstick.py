@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.evaluation.metrics import Confusion, confusion, mean_iou
-from glacier_ml.learning.calibration import calibrate as calibrate
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.splits import number_blocks
 

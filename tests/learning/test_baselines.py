@@ -306,6 +306,22 @@ def test_a_missing_band_or_mask_is_one_line(tmp_path):
         fit_baselines([unlabelled], made_split(labelled), seed=0, cache=tmp_path)
 
 
+@pytest.mark.thorough
+@pytest.mark.real_data
+def test_the_stored_baselines_of_the_landsat_scenes_are_small(real_scenes, tmp_path, monkeypatch):
+    from glacier_ml.learning.splits import make_split
+    from glacier_ml.scenes.catalog import open_catalog
+
+    monkeypatch.undo()  # as many trees as people get
+    assert (trees.FOREST_TREES, trees.BOOSTING_ROUNDS) == (100, 150)
+    scenes = [entry.load() for entry in open_catalog(real_scenes).of_role("train")]
+    fitted = fit_baselines(scenes, make_split(scenes, SplitRule()), seed=0, cache=tmp_path)
+    (stored,) = tmp_path.iterdir()
+    assert stored.stat().st_size < 40e6
+    for one in fitted[3:]:  # votes and boosted logits alike are nearly right before any temperature
+        assert 0.5 < one.temperature < 2 and 0.3 < one.threshold < 0.8
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ("name", "accuracy", "iou"),
