@@ -7,7 +7,7 @@ fetch. The words and the layout stand in `report.html.jinja` and `report.css` be
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from glacier_ml.evaluation import report_figures as pictures
 from glacier_ml.evaluation.boundaries import pixel_size_m
 from glacier_ml.evaluation.figures import NO_DATA, OUTCOMES, false_colour, outcome_image, round_length
-from glacier_ml.evaluation.inside_figures import IMPORTANCE_CAPTION, draw_importance
+from glacier_ml.evaluation.inside_figures import draw_importance
 from glacier_ml.evaluation.metrics import confusion
 from glacier_ml.evaluation.report_tables import (
     change_table,
@@ -137,7 +137,9 @@ def render(
         "scenes": [_scene(comparison, one) for one in comparison.maps],
         "caveats": [_caveat(one) for one in caveats],
         "importance": None if insight.importance is None else _importance(insight.importance),
-        "activations": {name: _uri(pictures.as_picture(one)) for name, one in insight.activations.items()},
+        "activations": {
+            name: _captioned(one, pictures.as_picture) for name, one in insight.activations.items()
+        },
         "repeat": repeat,
         "shown_name": shown_name,
     }
@@ -253,13 +255,21 @@ def _caveat(report: Report) -> dict[str, Any]:
 
 
 def _importance(table: pd.DataFrame) -> dict[str, Any]:
-    figure = draw_importance(table)
-    figure.supxlabel("")  # its caption stands below, at the page's own size
-    return {
-        "chart": _uri(pictures.as_drawing(figure)),
-        "caption": IMPORTANCE_CAPTION.replace("\n", " "),
-        "repeats": int(table.repeat.nunique()),
-    }
+    source, caption = _captioned(draw_importance(table), pictures.as_drawing)
+    return {"chart": source, "caption": caption, "repeats": int(table.repeat.nunique())}
+
+
+def _captioned(figure: Figure, encode: Callable[[Figure], tuple[bytes, str]]) -> tuple[str, str]:
+    """A figure as a data URI without the caption at its foot, and that caption: the page has it larger."""
+    caption = figure.get_supxlabel()
+    texts = [text for text in figure.texts if caption and text.get_text() == caption]
+    for shown in (False, True):
+        for text in texts:
+            text.set_visible(shown)
+            text.set_in_layout(shown)
+        if not shown:
+            source = _uri(encode(figure))
+    return source, caption.replace("\n", " ")
 
 
 def _uri(content: tuple[bytes, str]) -> str:

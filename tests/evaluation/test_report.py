@@ -79,7 +79,9 @@ def comparison():
 def page(comparison):
     shuffled = {"feature": ["ndsi", "red"] * 2, "repeat": [0, 0, 1, 1], "drop": [0.3, 0.1, 0.2, 0.1]}
     importance = pd.DataFrame({"classifier": "unet", "scene": "late", **shuffled, "iou": 0.7, "members": ""})
-    insight = Insight(importance, {"U-Net, last convolution": new_figure(3, 2)})
+    inside = new_figure(3, 2)
+    inside.supxlabel("Answers of\nthe filters.")
+    insight = Insight(importance, {"U-Net, last convolution": inside})
     return render(comparison, CAVEATS, insight, REPEAT, ["No twin of the FFNN: it was fine-tuned."])
 
 
@@ -111,7 +113,7 @@ def test_the_page_says_what_was_asked_for(page):
         "late: share mapped right",
         "<ground>: share found of what lies on glaciers",
         "NDSI: thresholds on an index",
-        "U-Net, last convolution",
+        "U-Net, last convolution. Answers of the filters.",
         "the map of the first of 2 seeds",
         "Cohen (1960)",
     ):
