@@ -1,4 +1,10 @@
-"""Permutation importance: what a classifier's map loses when one of its features says nothing any more."""
+"""Permutation importance: what a classifier's map loses when one of its features says nothing any more.
+
+Breiman (2001) for trees; here for whole maps, so that a U-Net loses the feature's pattern in space, too.
+Features that tell the same stand in for each other: NDSI and log(red / SWIR1) both say how dark SWIR1 is, and
+losing one costs little while the other is there. A small loss does not say that a feature is useless. All
+features made of one band are therefore also shuffled together, in one order ('all of swir1').
+"""
 
 from __future__ import annotations
 
@@ -27,6 +33,7 @@ Mask = NDArray[np.bool_]
 WHOLE_PIXELS = 400_000
 """Scenes of more pixels are measured in one window (typical value, chosen here)."""
 
+_COLUMNS = ["classifier", "scene", "feature", "repeat", "drop", "iou", "members"]
 _STEP = WINDOW - OVERLAP
 SIDE = 3 * _STEP - OVERLAP
 """Side of that window [px]: 512, to which exactly three by three windows of the stitched map contribute."""
@@ -76,34 +83,25 @@ def permutation_importance(
 ) -> pd.DataFrame:
     """IoU that a map loses when a feature's values change places among the scene's valid pixels.
 
-    Breiman (2001) for trees; here for whole maps, so that a U-Net loses the feature's pattern in space, too.
-    Features that tell the same stand in for each other: NDSI and log(red / SWIR1) both say how dark SWIR1 is,
-    and losing one costs little while the other is there. A small loss does not say that a feature is useless.
-    All features made of one band are therefore also shuffled together, in one order ('all of swir1').
+    A small loss does not say that a feature is useless where another tells the same (NDSI, log red / SWIR1).
 
     Parameters
     ----------
     classifiers : sequence of NetworkClassifier or TreeClassifier
         Each at its own threshold.
     labelled : sequence of LabelledScene
-        With masks. Of a scene of more than `WHOLE_PIXELS` the features are shuffled as a whole, but the loss
-        is measured in the one window `measured_pixels`, to spare time.
+        With masks. Features are shuffled over the whole scene; the loss is measured on `measured_pixels`.
     repeats, seed : int
-        How often each feature is shuffled, and where the drawing starts.
+        Shuffles of each feature, and the seed of their drawing.
     tell : callable, optional
         Called after each of the `count_maps` maps.
 
     Returns
     -------
     pandas.DataFrame
-        Columns classifier, scene, feature, repeat (from 0), drop, iou, members; `drop` is the IoU of the
-        undisturbed map (`iou`) minus that of the disturbed one, NaN where either is undefined; `members` are
-        the names of the features shuffled together, joined by ' + '.
-
-    Raises
-    ------
-    GlacierError
-        Where there is no repeat, or a scene has no mask.
+        Columns classifier, scene, feature, repeat (from 0), drop, iou, members: `drop` is the undisturbed
+        map's `iou` minus the disturbed one's, NaN where undefined; `members` are shuffled together.
+        GlacierError where there is no repeat, or a scene has no mask.
     """
     import pandas as pd
 
@@ -115,8 +113,7 @@ def permutation_importance(
         for classifier in classifiers
         for row in _losses(classifier, one, repeats, seed, tell or (lambda: None))
     ]
-    columns = ["classifier", "scene", "feature", "repeat", "drop", "iou", "members"]
-    return pd.DataFrame.from_records(rows, columns=columns)
+    return pd.DataFrame.from_records(rows, columns=_COLUMNS)
 
 
 def _losses(

@@ -158,9 +158,7 @@ def draw_activations(
     probability : ndarray
         float32 (rows, columns), NaN where there is no data.
     filters : int
-        Filters shown of each layer: those whose answers have the largest standard deviation.
-    title : str
-        Above all.
+        Filters shown of each layer, see `strongest`; `title` stands above all.
     """
     places = _places(list(maps))
     down = 1 + max(row for row, _ in places.values())
@@ -174,9 +172,8 @@ def draw_activations(
             axes = figure.add_subplot(grid[row + 1, side * (filters + 1) + position])
             _draw_filter(axes, values[..., chosen], truth, f"{chosen}")
             if position == 0:
-                size = f"{values.shape[0]} x {values.shape[1]} px"
-                axes.text(-0.08, 0.5, f"{name}\n{size}\n{values.shape[2]} filters", **_LABEL)
-                axes.texts[-1].set_transform(axes.transAxes)
+                label = "{}\n{} x {} px\n{} filters".format(name, *values.shape)
+                axes.text(-0.08, 0.5, label, transform=axes.transAxes, **_LABEL)
     figure.suptitle(title, fontsize=10)
     figure.supxlabel(ACTIVATION_CAPTION, fontsize=7)
     return figure

@@ -76,26 +76,23 @@ def activation_maps(
     start_tensorflow()
     import keras
 
-    parameters = _unet(classifier)
+    stride = _unet(classifier).stride
     wanted = main_convolutions(classifier) if layers is None else list(layers)
-    unknown = [name for name in wanted if name not in convolutions(classifier)]
-    if unknown or not wanted:
-        raise GlacierError(
-            f"layers: {', '.join(unknown) or 'none'} named; this network's convolutions are "
-            f"{', '.join(convolutions(classifier))}; choose among them"
-        )
+    _check_layers(wanted, convolutions(classifier))
     _check_tile(features, classifier)
     outputs = _outputs(classifier)
     network = keras.Model(classifier.network.input, [outputs[name] for name in wanted])
-    rows, columns = (-(-length // parameters.stride) * parameters.stride for length in features.shape[:2])
+    rows, columns = (-(-length // stride) * stride for length in features.shape[:2])
     answers = network(reflect_to(features, rows, columns)[None], training=False)
     answers = answers if isinstance(answers, list) else [answers]
-    maps = {}
-    for name, answer in zip(wanted, answers, strict=True):
-        values = np.asarray(answer[0], dtype=np.float32)
-        scale = rows // values.shape[0]  # pixels of the tile to one of the map, along a side
-        maps[name] = values[: -(-features.shape[0] // scale), : -(-features.shape[1] // scale)]
-    return maps
+    return {name: _cut(answer[0], features, rows) for name, answer in zip(wanted, answers, strict=True)}
+
+
+def _cut(answer: Any, features: Array, filled_rows: int) -> Array:
+    """One layer's maps without what the filling up of the tile to `filled_rows` added."""
+    values = np.asarray(answer, dtype=np.float32)
+    scale = filled_rows // values.shape[0]  # pixels of the tile to one of the map, along a side
+    return values[: -(-features.shape[0] // scale), : -(-features.shape[1] // scale)]
 
 
 def _unet(classifier: NetworkClassifier) -> UnetParameters:
@@ -127,6 +124,15 @@ def _outputs(classifier: NetworkClassifier) -> dict[str, Any]:
             activated.append(layer.output)
             convolved = False
     return dict(zip(convolutions(classifier), activated, strict=True))
+
+
+def _check_layers(wanted: list[str], found: list[str]) -> None:
+    unknown = [name for name in wanted if name not in found]
+    if unknown or not wanted:
+        raise GlacierError(
+            f"layers: {', '.join(unknown) or 'none'} named; this network's convolutions are "
+            f"{', '.join(found)}; choose among them"
+        )
 
 
 def _check_tile(features: Array, classifier: NetworkClassifier) -> None:
