@@ -10,11 +10,15 @@ if TYPE_CHECKING:
     import optuna
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of a study: its number, how it ended ('complete', 'failed' ...), what it tried, its run."""
+    """One trial of a study: its number, its state, what it tried, its run.
+
+    The state is 'complete', 'pruned', 'failed', 'interrupted' (and queued anew), 'running' or 'waiting'.
+    """
 
     number: int
     state: str
@@ -30,16 +34,22 @@ def study_trials(name: str, storage: str | None = None) -> list[TrialRecord]:
         study = optuna.load_study(study_name=name, storage=storage or DEFAULT_STORAGE)
     except KeyError:
         return []
-    words = {"FAIL": "failed"}
     return [
         TrialRecord(
             trial.number,
-            words.get(trial.state.name, trial.state.name.lower()),
+            state_of(trial),
             dict(trial.params or trial.system_attrs.get("fixed_params", {})),
             str(trial.user_attrs.get("run_id", "")),
         )
         for trial in study.get_trials(deepcopy=False)
     ]
+
+
+def state_of(trial: optuna.trial.FrozenTrial) -> str:
+    """State in our words; optuna knows none between failed and running."""
+    if INTERRUPTED in trial.user_attrs and trial.state.name == "FAIL":
+        return INTERRUPTED
+    return {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
 
 
 def process_name(pid: int | None = None) -> str:
@@ -65,12 +75,15 @@ def take_up(study: optuna.Study) -> None:
         except psutil.NoSuchProcess:
             alive = False
         if not alive:
-            give_back(study, trial.number, trial.params)
+            study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
+            study.enqueue_trial(trial.params)
+            study.tell(trial.number, state=TrialState.FAIL)
 
 
-def give_back(study: optuna.Study, number: int, values: dict[str, Any]) -> None:
-    """End a trial that was interrupted, and queue its values anew."""
+def give_back(trial: optuna.Trial) -> None:
+    """End the trial at work, which is interrupted, and queue its values anew."""
     from optuna.trial import TrialState
 
-    study.enqueue_trial(values)
-    study.tell(number, state=TrialState.FAIL)
+    trial.set_user_attr(INTERRUPTED, True)
+    trial.study.enqueue_trial(trial.params)
+    trial.study.tell(trial.number, state=TrialState.FAIL)

@@ -19,7 +19,7 @@ from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Choices, Experiment
 from glacier_ml.studies.progress import Progress, show_progress
-from glacier_ml.studies.records import DEFAULT_STORAGE, give_back, process_name, take_up
+from glacier_ml.studies.records import DEFAULT_STORAGE, give_back, process_name, state_of, take_up
 from glacier_ml.studies.trial import run_trial
 
 if TYPE_CHECKING:
@@ -142,11 +142,8 @@ class Trial:
             except optuna.TrialPruned:
                 tracking.set_tags({"state": "pruned"})
                 raise
-            except KeyboardInterrupt:  # the same command begins with it again
-                trial.study.enqueue_trial(trial.params)
-                raise
-            except SystemExit:  # likewise; optuna would leave the trial running for ever
-                give_back(trial.study, trial.number, trial.params)
+            except (KeyboardInterrupt, SystemExit):  # the same command begins with it again
+                give_back(trial)
                 raise
             except Exception as error:
                 tracking.set_tags({"state": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
@@ -289,11 +286,8 @@ def _adopt_parent(study: optuna.Study) -> str:
 
 
 def _finished(study: optuna.Study) -> dict[str, int]:
-    from optuna.trial import TrialState
-
-    states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-    trials = study.get_trials(deepcopy=False)
-    return {name: sum(trial.state == state for trial in trials) for name, state in states.items()}
+    found = [state_of(trial) for trial in study.get_trials(deepcopy=False)]
+    return {state: found.count(state) for state in ("complete", "pruned", "failed")}
 
 
 def _open_trials(study: optuna.Study, wanted: int, deadline: float | None) -> bool:

@@ -32,7 +32,7 @@ def states(study):
 def test_a_dead_process_s_trial_is_queued_anew(study):
     study._storage.set_trial_user_attr(study.trials[1]._trial_id, "process", f"{platform.node()} 4194305 0")
     take_up(study)
-    assert states(study) == [(4, "complete"), (8, "failed"), (16, "waiting"), (8, "waiting")]
+    assert states(study) == [(4, "complete"), (8, "interrupted"), (16, "waiting"), (8, "waiting")]
     take_up(study)
     assert len(study.trials) == 4
 

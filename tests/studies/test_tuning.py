@@ -29,7 +29,7 @@ def trained(store, monkeypatch, tiny_classifier):
     tried = []
 
     def replace(script):
-        def run_trial(parameters, data, *, seed, memory_limit, on_epoch):
+        def run_trial(parameters, data, *, seed, memory_limit, on_epoch, **_):
             tried.append(parameters)
             history = script(len(tried) - 1, parameters)
             if isinstance(history, Exception):

@@ -126,8 +126,7 @@ def collect_trials(
     rows: list[dict[str, Any]] = []
     blocks: dict[TrialKey, Mapping[str, Any]] = {}
     for record in records:
-        tags = tracking.run_tags(record.run_id) if record.run_id else {}
-        if record.state not in ("complete", "failed") or tags.get("state") != record.state:
+        if record.state not in ("complete", "failed") or not record.run_id:
             continue
         known = {"figure": study, "protocol": protocol, "trial": record.number, "state": record.state}
         told = {"batch": tracking.run_metrics(record.run_id).get("batch_used"), "seed": seed}

@@ -111,17 +111,17 @@ def reproduce(
 
 def _run_all(call: Reproduction, works: Sequence[Work], results: Results) -> int:
     """Run the studies in order until the time is over; gives how many are complete."""
+    done = 0
     for number, work in enumerate(works):
         if call.late:
-            return number
+            break
         print(
             f"{number + 1}/{len(works)}: {work.study}, {work.protocol} protocol, "
             f"{work.experiment.trials} trials",
             file=sys.stderr,
         )
-        if not _run_one(call, work, results):
-            return number
-    return len(works)
+        done += _run_one(call, work, results)
+    return done
 
 
 def _run_one(call: Reproduction, work: Work, results: Results) -> bool:
@@ -157,8 +157,9 @@ def _run_one(call: Reproduction, work: Work, results: Results) -> bool:
 
 def _complete(records: Sequence[TrialRecord], work: Work) -> bool:
     """Whether every point of the grid was tried; one that failed was."""
-    ended = [one for one in records if one.state in ENDED]
-    return len(ended) == len(records) >= work.experiment.trials
+    ended = sum(one.state in ENDED for one in records)
+    left = sum(one.state in ("waiting", "running") for one in records)
+    return not left and ended >= work.experiment.trials
 
 
 def _tune(call: Reproduction, work: Work, name: str) -> None:
