@@ -78,7 +78,7 @@ def test_the_job_says_that_there_is_no_conda_and_who_leads(job):
     assert len(notices) == 1 and "no conda" in notices[0]
     for network in ("ffnn", "unet"):
         assert f"glacier-{network} version 1 is the champion: there was no champion" in job.stdout
-    assert "The highest glacier IoU of late" in job.stdout
+    assert "Best map of late: " in job.stdout
     assert "Each network was trained from one seed" in job.stdout
     assert "Traceback" not in job.stderr
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,15 @@ from glacier_ml.evaluation.comparison import (
     compare_maps,
     earlier_outlines,
 )
+from glacier_ml.evaluation.importance import count_maps, permutation_importance
+from glacier_ml.evaluation.inside_figures import draw_inside
 from glacier_ml.evaluation.report import Insight, Repeat, write_report
 from glacier_ml.evaluation.score_tables import subsets_of
 from glacier_ml.evaluation.scores import SCORES
+from glacier_ml.evaluation.verdict import shown_name
 from glacier_ml.learning.baselines import fit_baselines
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
+from glacier_ml.learning.parameters import UnetParameters
 from glacier_ml.products.maps import check_folder, file_stem, staged
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
 from glacier_ml.scenes.inspection.report import inspect_catalog
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PRINTED = ("iou", "f1", "accuracy")
+SHUFFLES = 3  # of each feature (typical value, chosen here)
 TABLED = (*PRINTED, "precision", "recall", "boundary_f1_1px", "area_error_percent", "ece")
 
 
@@ -116,19 +122,34 @@ def compare_champions(
     baselines = fit_baselines(list(training), champion_split(networks[-1], training), seed=0)
     contestants: list[Sequence[Classifier]] = [*found, *([one] for one in baselines)]
     comparison = _compare(contestants, held_out, earlier_outlines(catalog.of_role("train"), held_out))
-    repeat = Repeat(
-        commands=[f"glacier-ml compare --data {catalog.source} --output {output} --seeds {seeds}"],
-        commit=tracking.environment_tags().get("git_commit", ""),
-        dataset_digest=dataset_digest([*training, *held_out]),
-        seeds=comparison.seeds,
-        models={one.name: _told(one) for one in networks},
-        versions={name: told for name, told in tracking.environment_tags().items() if name != "git_commit"},
-    )
-    contest = Contest(comparison, Insight(), repeat, notes, Path(output))
+    repeat = _repeat(networks, catalog, output, seeds, comparison, dataset_digest([*training, *held_out]))
+    insight = look_inside([team[0] for team in found], held_out)
+    contest = Contest(comparison, insight, repeat, notes, Path(output))
     for name in _write(contest, catalog):
         tracking.log_files(contest.output / name, "comparison")
     tracking.log_metrics(_metrics(comparison))
     return contest
+
+
+def _repeat(
+    networks: Sequence[NetworkClassifier],
+    catalog: Catalog,
+    output: str | Path,
+    seeds: int,
+    comparison: Comparison,
+    digest: str,
+) -> Repeat:
+    """What it takes to get the comparison again."""
+    words = ("glacier-ml", "compare", "--data", catalog.source, "--output", output, "--seeds", seeds)
+    versions = tracking.environment_tags()
+    return Repeat(
+        commands=[shlex.join(map(str, words))],
+        commit=versions.pop("git_commit", ""),
+        dataset_digest=digest,
+        seeds=comparison.seeds,
+        models={one.name: _told(one) for one in networks},
+        versions=versions,
+    )
 
 
 def _compare(
@@ -138,6 +159,29 @@ def _compare(
         maps = classify_scenes(contestants, held_out, earlier, tell)
     with tell_steps("scoring", sum(len(subsets_of(one)) for one in maps)) as tell:
         return compare_maps(maps, tell=tell)
+
+
+def look_inside(networks: Sequence[NetworkClassifier], held_out: Sequence[LabelledScene]) -> Insight:
+    """Say which features the networks' maps rest on, and show what a U-Net's convolutions answer to a tile.
+
+    Parameters
+    ----------
+    networks : sequence of NetworkClassifier
+        The champions.
+    held_out : sequence of LabelledScene
+        Scenes on which features are shuffled; the tile is of the first one.
+    """
+    with tell_steps("shuffling features", count_maps(networks, len(held_out), SHUFFLES)) as tell:
+        importance = permutation_importance(networks, held_out, SHUFFLES, tell=lambda: tell("maps"))
+    where = held_out[0].scene.name
+    return Insight(
+        importance,
+        {
+            f"{shown_name(one.name)} on a tile of {where}": draw_inside(one, held_out[0])
+            for one in networks
+            if isinstance(one.parameters, UnetParameters)
+        },
+    )
 
 
 def _told(network: NetworkClassifier) -> str:

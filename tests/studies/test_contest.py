@@ -10,7 +10,9 @@ from tiny_studies import SHAPE, wide_disc, write_catalog
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.comparison import EARLIER
+from glacier_ml.evaluation.report import Insight
 from glacier_ml.learning.splits import SplitRule, make_split
+from glacier_ml.studies import contest as contests
 from glacier_ml.studies import tracking
 from glacier_ml.studies.commands import run_comparison
 from glacier_ml.studies.contest import champions, check_unseen, open_contest
@@ -25,8 +27,9 @@ WRITTEN = {
 
 
 @pytest.fixture
-def contest(beside_project, tiny_project, capsys):
+def contest(beside_project, tiny_project, capsys, monkeypatch):
     """A comparison of the tiny project's champions, written beside a file that was there before."""
+    monkeypatch.setattr(contests, "SHUFFLES", 1)
     (beside_project / "told").mkdir()
     (beside_project / "told/notes.txt").write_text("mine")
     found = run_comparison(str(tiny_project.catalog), "told", 1)
@@ -54,6 +57,12 @@ def test_a_contest_scores_writes_and_logs_everybody(contest, beside_project):
     pd.testing.assert_frame_equal(pd.read_csv(folder / "scores.csv"), comparison.scores, check_dtype=False)
     check_printed(printed, folder)
     check_run(ious)
+    check_inside(found.insight)
+
+
+def check_inside(insight):
+    assert set(insight.importance.classifier) == {"ffnn", "unet"}
+    assert list(insight.activations) == ["U-Net on a tile of late"]
 
 
 def check_printed(printed, folder):
@@ -108,7 +117,11 @@ def test_a_bare_folder_of_scenes_has_no_test_scene(tmp_path):
         open_contest(str(tmp_path), tmp_path / "out")
 
 
-def test_a_lone_champion_is_compared_with_its_twin(beside_project, tiny_project, capsys):
+def test_a_lone_champion_is_compared_with_its_twin(beside_project, tiny_project, capsys, monkeypatch):
+    monkeypatch.setattr(
+        contests, "look_inside", lambda networks, scenes: Insight()
+    )  # slow, and the fixture does both
+    monkeypatch.setattr(contests, "write_report", lambda path, *told: path.touch())
     client().delete_registered_model_alias("glacier-unet", "champion")
     assert tracking.model_version("glacier-unet", "champion") is None
     found = run_comparison(str(tiny_project.catalog), "alone", 2)
