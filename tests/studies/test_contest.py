@@ -118,9 +118,8 @@ def test_a_bare_folder_of_scenes_has_no_test_scene(tmp_path):
 
 
 def test_a_lone_champion_is_compared_with_its_twin(beside_project, tiny_project, capsys, monkeypatch):
-    monkeypatch.setattr(
-        contests, "look_inside", lambda networks, scenes: Insight()
-    )  # slow, and the fixture does both
+    # slow, and the fixture does both
+    monkeypatch.setattr(contests, "look_inside", lambda networks, scenes: Insight())
     monkeypatch.setattr(contests, "write_report", lambda path, *told: path.touch())
     client().delete_registered_model_alias("glacier-unet", "champion")
     assert tracking.model_version("glacier-unet", "champion") is None
