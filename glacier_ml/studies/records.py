@@ -80,10 +80,11 @@ def take_up(study: optuna.Study) -> None:
             study.tell(trial.number, state=TrialState.FAIL)
 
 
-def give_back(trial: optuna.Trial) -> None:
-    """End the trial at work, which is interrupted, and queue its values anew."""
+def give_back(trial: optuna.Trial, stopped: BaseException) -> None:
+    """Queue the values of the trial at work anew, which is interrupted, and see to it that it ends."""
     from optuna.trial import TrialState
 
     trial.set_user_attr(INTERRUPTED, True)
     trial.study.enqueue_trial(trial.params)
-    trial.study.tell(trial.number, state=TrialState.FAIL)
+    if not isinstance(stopped, KeyboardInterrupt):  # optuna ends a trial for this one, and for no other
+        trial.study.tell(trial.number, state=TrialState.FAIL)

@@ -142,8 +142,8 @@ class Trial:
             except optuna.TrialPruned:
                 tracking.set_tags({"state": "pruned"})
                 raise
-            except (KeyboardInterrupt, SystemExit):  # the same command begins with it again
-                give_back(trial)
+            except (KeyboardInterrupt, SystemExit) as stopped:  # the same command begins with it again
+                give_back(trial, stopped)
                 raise
             except Exception as error:
                 tracking.set_tags({"state": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
