@@ -271,10 +271,11 @@ def score_text(comparison: Comparison, scene: str | None = None, scores: Sequenc
         mine = rows[rows.classifier == one.classifier].set_index("score")
         lines.append([one.classifier, str(one.seeds), *(_cell(mine.loc[score]) for score in scores)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    several = bool((best.seeds > 1).any())
     where = f"mean over {len(comparison.maps)} held-out scenes" if scene not in _names(comparison) else scene
     title = (
         f"{where}: scores with 95 % intervals for these scenes "
-        f"({comparison.repeats:,} draws of blocks of {comparison.side} px and of seeds)"
+        f"({comparison.repeats:,} draws of blocks of {comparison.side} px{' and of seeds' * several})"
     )
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
     return "\n".join([title, *(line.rstrip() for line in table)])
