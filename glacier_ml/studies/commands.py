@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.evaluation.spread import worst_finding
-from glacier_ml.evaluation.spread_text import summary
-from glacier_ml.evaluation.verdict import verdict_sentences
+from glacier_ml.evaluation.report.verdict import verdict_sentences
+from glacier_ml.evaluation.spread.places import worst_finding
+from glacier_ml.evaluation.spread.text import summary
 from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.products.batch import area_table, check_mapping, map_scenes
 from glacier_ml.products.maps import check_folder

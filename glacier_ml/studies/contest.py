@@ -19,10 +19,10 @@ from glacier_ml.evaluation.comparison import (
 )
 from glacier_ml.evaluation.importance import count_maps, permutation_importance
 from glacier_ml.evaluation.inside_figures import draw_inside
-from glacier_ml.evaluation.report import Insight, Repeat, write_report
+from glacier_ml.evaluation.report.page import Insight, Repeat, write_report
+from glacier_ml.evaluation.report.verdict import shown_name
 from glacier_ml.evaluation.score_tables import subsets_of
 from glacier_ml.evaluation.scores import SCORES
-from glacier_ml.evaluation.verdict import shown_name
 from glacier_ml.learning.baselines import fit_baselines
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.parameters import UnetParameters

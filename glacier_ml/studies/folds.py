@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.evaluation.spread import WITHIN
+from glacier_ml.evaluation.spread.places import WITHIN
 from glacier_ml.learning.samples import check_samples
 from glacier_ml.learning.splits import Mask, Protocol, SplitRule, check_protocol, make_split
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog

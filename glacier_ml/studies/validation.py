@@ -14,9 +14,9 @@ import numpy as np
 
 from glacier_ml.evaluation.metrics import confusion
 from glacier_ml.evaluation.scores import area_scores, pixel_scores
-from glacier_ml.evaluation.spread import WITHIN, group_scores, leaky_gaps, spread
-from glacier_ml.evaluation.spread_figure import draw_points
-from glacier_ml.evaluation.spread_text import summary
+from glacier_ml.evaluation.spread.figure import draw_points
+from glacier_ml.evaluation.spread.places import WITHIN, group_scores, leaky_gaps, spread
+from glacier_ml.evaluation.spread.text import summary
 from glacier_ml.evaluation.subsets import ground_subsets
 from glacier_ml.learning.baselines import fit_baselines
 from glacier_ml.learning.calibration import calibrate

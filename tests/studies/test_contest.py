@@ -10,7 +10,7 @@ from tiny_studies import SHAPE, wide_disc, write_catalog
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.comparison import EARLIER
-from glacier_ml.evaluation.report import Insight
+from glacier_ml.evaluation.report.page import Insight
 from glacier_ml.learning.splits import SplitRule, make_split
 from glacier_ml.studies import contest as contests
 from glacier_ml.studies import tracking

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glacier_ml.evaluation.block_scores import sweep_thresholds
-from glacier_ml.evaluation.reproduced_figures import CURVES, draw_curves, draw_heat_maps, save_small
-from glacier_ml.evaluation.reproduced_maps import (
+from glacier_ml.evaluation.reproduction.block_scores import sweep_thresholds
+from glacier_ml.evaluation.reproduction.figures import CURVES, draw_curves, draw_heat_maps, save_small
+from glacier_ml.evaluation.reproduction.maps import (
     MapPanel,
     draw_eight,
     draw_footprints,

@@ -35,7 +35,7 @@ class Results:
     blocks : dict
         (study, protocol, trial) to what its run logged as `validation_blocks.json`.
     maps : DataFrame
-        Scores of the final networks' maps, see `evaluation.reproduced_maps.map_scores`.
+        Scores of the final networks' maps, see `evaluation.reproduction.maps.map_scores`.
     studies : dict
         'study protocol' to the study's name, its trials, how many of them ended, and what is drawn of it.
     """

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.products.maps import check_folder
@@ -39,9 +40,9 @@ class Reproduction:
     pictures: tuple[str, ...]
     budget: Budget
     folder: Path
-    seed: int
-    storage: str | None
-    deadline: float | None
+    deadline: float | None = None
+    seed: int = 0
+    storage: str | None = None
 
     @property
     def late(self) -> bool:
@@ -56,62 +57,45 @@ def reproduce(
     budget: str = "small",
     output: str = "reproduction",
     *,
-    seed: int = 0,
     timeout: float | None = None,
-    storage: str | None = None,
     experiments: str = EXPERIMENTS,
+    **chosen: Any,
 ) -> Path:
     """Run or resume the studies behind the report's figures, draw them, and say what holds.
 
-    A study that is complete is not run again, a figure that is drawn is not drawn again; the same command
-    goes on where it was stopped. Nothing is registered.
+    A complete study is not run again: the same command goes on where it was stopped. Nothing is registered.
 
     Parameters
     ----------
-    data : str, optional
-        A catalog; the made scenes by default.
+    data, output : str
+        A catalog; a folder, in which the budget gets one of its own, since budgets do not compare.
     figure, protocol, budget : str
         See `chosen_pictures`, `chosen_protocols`, `check_budget`.
-    output : str
-        Folder; the budget gets a folder of its own in it, since budgets do not compare.
     timeout : float, optional
         Seconds after which no further trial starts; what is there is still drawn and judged.
-    storage : str, optional
-        Optuna storage URL.
     experiments : str
         Folder of the experiment files, one a study.
+    **chosen
+        `seed` and `storage`, an Optuna storage URL.
 
-    Returns
-    -------
-    Path
-        The folder with README.md, the figures, trials.csv, blocks.json, maps.csv and conclusions.csv.
-
-    Raises
-    ------
-    GlacierError
-        Where an argument, an experiment file or the data are wrong; before any run is opened.
+    Returns the folder of README.md, figures and tables; GlacierError comes before any run is opened.
     """
     size, folder = check_budget(budget), Path(output) / budget
     pictures, sides = chosen_pictures(figure), chosen_protocols(protocol)
     check_folder(folder)
     works = plan(pictures, sides, size, data, experiments)
     deadline = time.monotonic() + timeout if timeout else None
-    call = Reproduction(open_catalog(data), pictures, size, folder, seed, storage, deadline)
-    results = read_results(folder)
+    call = Reproduction(open_catalog(data), pictures, size, folder, deadline, **chosen)
     tags = {"figures": figure, "protocol": protocol, "budget": budget}
     with tracking.start_run(f"reproduce-{budget}", "reproduce", tags=tags | tracking.environment_tags()):
-        draw_scenes(call.catalog, pictures, folder)
-        done = _run_all(call, works, results)
-        if not results.trials.empty:
-            print(tell_findings(results, folder, budget, seed))
-        tracking.log_files(folder, "reproduction")
-    _tell_end(done, works, folder)
+        _run_all(call, works)
     return folder
 
 
-def _run_all(call: Reproduction, works: Sequence[Work], results: Results) -> int:
-    """Run the studies in order until the time is over; gives how many are complete."""
-    done = 0
+def _run_all(call: Reproduction, works: Sequence[Work]) -> None:
+    """Draw the scenes, run the studies in order until the time is over, and tell what they found."""
+    results, done = read_results(call.folder), 0
+    draw_scenes(call.catalog, call.pictures, call.folder)
     for number, work in enumerate(works):
         if call.late:
             break
@@ -121,7 +105,10 @@ def _run_all(call: Reproduction, works: Sequence[Work], results: Results) -> int
             file=sys.stderr,
         )
         done += _run_one(call, work, results)
-    return done
+    if not results.trials.empty:
+        print(tell_findings(results, call.folder, call.budget, call.seed))
+    tracking.log_files(call.folder, "reproduction")
+    _tell_end(done, works, call.folder)
 
 
 def _run_one(call: Reproduction, work: Work, results: Results) -> bool:

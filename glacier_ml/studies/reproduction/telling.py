@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glacier_ml.evaluation.conclusions import conclude
-from glacier_ml.evaluation.reproduction_text import summary
-from glacier_ml.evaluation.wishes import answer_wishes, chosen_parameters
+from glacier_ml.evaluation.reproduction.conclusions import conclude
+from glacier_ml.evaluation.reproduction.text import summary
+from glacier_ml.evaluation.reproduction.wishes import answer_wishes, chosen_parameters
 from glacier_ml.products.maps import staged
 from glacier_ml.studies.reproduction.results import Results
 

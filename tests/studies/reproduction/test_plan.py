@@ -4,7 +4,7 @@ import pytest
 from tiny_studies import write_catalog
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.evaluation.reported import FIGURES, STUDIES
+from glacier_ml.evaluation.reproduction.reported import FIGURES, STUDIES
 from glacier_ml.studies.reproduction.plan import (
     ORDER,
     PICTURES,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glacier_ml.evaluation.block_scores import CONFIDENCE
-from glacier_ml.evaluation.conclusions import MARGIN, NOT_RUN
-from glacier_ml.evaluation.reported import FIGURES, shown, values_of
-from glacier_ml.evaluation.reproduced_figures import CURVES
-from glacier_ml.evaluation.reproduction_tables import (
+from glacier_ml.evaluation.reproduction.block_scores import CONFIDENCE
+from glacier_ml.evaluation.reproduction.conclusions import MARGIN, NOT_RUN
+from glacier_ml.evaluation.reproduction.figures import CURVES
+from glacier_ml.evaluation.reproduction.reported import FIGURES, shown, values_of
+from glacier_ml.evaluation.reproduction.tables import (
     batch_table,
     curve_table,
     heat_table,

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from made_trials import Trials
 
-from glacier_ml.evaluation.claims import CLAIMS, around
-from glacier_ml.evaluation.conclusions import COLUMNS, conclude
-from glacier_ml.evaluation.reported import REPORT_VALUES, STUDIES, values_of
-from glacier_ml.evaluation.wishes import WISH_COLUMNS, WISHES, answer_wishes, chosen_parameters
+from glacier_ml.evaluation.reproduction.claims import CLAIMS, around
+from glacier_ml.evaluation.reproduction.conclusions import COLUMNS, conclude
+from glacier_ml.evaluation.reproduction.reported import REPORT_VALUES, STUDIES, values_of
+from glacier_ml.evaluation.reproduction.wishes import WISH_COLUMNS, WISHES, answer_wishes, chosen_parameters
 
 
 def verdict(trials, name, score="accuracy", protocol="report"):

@@ -8,13 +8,13 @@ from made_trials import content
 from scipy import stats
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.evaluation.block_scores import (
+from glacier_ml.evaluation.metrics import confusion
+from glacier_ml.evaluation.reproduction.block_scores import (
     compare_scores,
     count_blocks,
     resample,
     sweep_thresholds,
 )
-from glacier_ml.evaluation.metrics import confusion
 
 FIRST = np.array([0.9, 0.85, 0.95, 0.8, 0.9, 0.92, 0.7, 0.88])
 SECOND = np.array([0.85, 0.86, 0.9, 0.78, 0.82, 0.9, 0.66, 0.86])

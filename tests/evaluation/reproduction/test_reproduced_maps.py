@@ -7,7 +7,7 @@ from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.figures import OUTCOMES
-from glacier_ml.evaluation.reproduced_maps import (
+from glacier_ml.evaluation.reproduction.maps import (
     ROLE_COLOURS,
     MapPanel,
     draw_eight,

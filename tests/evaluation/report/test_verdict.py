@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_comparisons import small_comparison, told_comparison
 
+from glacier_ml.evaluation.report.verdict import overall, relation, verdict, verdict_sentences
 from glacier_ml.evaluation.scene_maps import EARLIER
-from glacier_ml.evaluation.verdict import overall, relation, verdict, verdict_sentences
 
 IOUS = {"unet": 0.70, "ffnn": 0.60, "NDSI": 0.65, "band ratio": 0.75, EARLIER: 0.80}
 SURE = {

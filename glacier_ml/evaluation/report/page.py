@@ -1,7 +1,7 @@
 """The comparison as one HTML page that works offline: verdict, tables, maps, charts, caveats, repetition.
 
 Everything is in the one file: images as data URIs, no script, no font and no address that a browser would
-fetch. The words and the layout stand in `report.html.jinja` and `report.css` beside this module.
+fetch. The words and the layout stand in `page.html.jinja` and `page.css` beside this module.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glacier_ml.evaluation import report_figures as pictures
 from glacier_ml.evaluation.boundaries import pixel_size_m
 from glacier_ml.evaluation.figures import NO_DATA, OUTCOMES, false_colour, outcome_image, round_length
 from glacier_ml.evaluation.inside_figures import draw_importance
 from glacier_ml.evaluation.metrics import confusion
-from glacier_ml.evaluation.report_tables import (
+from glacier_ml.evaluation.report import figures as pictures
+from glacier_ml.evaluation.report.tables import (
     change_table,
     ground_tables,
     number,
@@ -28,9 +28,9 @@ from glacier_ml.evaluation.report_tables import (
     score_tables,
     threshold_table,
 )
+from glacier_ml.evaluation.report.verdict import NETWORKS, shown_name, verdict_sentences
 from glacier_ml.evaluation.scene_maps import EARLIER
 from glacier_ml.evaluation.scores import SCORES
-from glacier_ml.evaluation.verdict import NETWORKS, shown_name, verdict_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from glacier_ml.evaluation.scene_maps import SceneMaps
     from glacier_ml.scenes.inspection.report import Report
 
-TEMPLATE = "report.html.jinja"
+TEMPLATE = "page.html.jinja"
 _NAMED = 3  # scenes named in the page's title
 
 

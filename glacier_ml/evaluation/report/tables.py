@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from glacier_ml.evaluation.report_figures import REPORT_THRESHOLD, contestants
+from glacier_ml.evaluation.report.figures import REPORT_THRESHOLD, contestants
+from glacier_ml.evaluation.report.verdict import relation, shown_name
 from glacier_ml.evaluation.scores import SCORES
 from glacier_ml.evaluation.subsets import GLACIER_SUBSETS, GROUND_SUBSETS
-from glacier_ml.evaluation.verdict import relation, shown_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glacier_ml.evaluation.figures import new_figure
-from glacier_ml.evaluation.spread import ENOUGH_PLACES, WITHIN, group_scores, spread
+from glacier_ml.evaluation.spread.places import ENOUGH_PLACES, WITHIN, group_scores, spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ def draw_points(table: pd.DataFrame, score: str = "iou") -> Figure:
     Parameters
     ----------
     table : pandas.DataFrame
-        Of fold scores, see `glacier_ml.evaluation.spread`.
+        Of fold scores, see `glacier_ml.evaluation.spread.places`.
     score : str
         Column to draw.
 

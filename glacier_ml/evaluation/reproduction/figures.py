@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.figures import new_figure
-from glacier_ml.evaluation.reported import FIGURES, shown, values_of
+from glacier_ml.evaluation.reproduction.reported import FIGURES, shown, values_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glacier_ml.evaluation.block_scores import (
+from glacier_ml.evaluation.reproduction.block_scores import (
     REPEATS,
     SCORES,
     BlockFile,
@@ -16,8 +16,8 @@ from glacier_ml.evaluation.block_scores import (
     TrialKey,
     compare_scores,
 )
-from glacier_ml.evaluation.conclusions import DECISIVE, Candidate, candidates, signed
-from glacier_ml.evaluation.reported import REPORT_TABLE_1, shown
+from glacier_ml.evaluation.reproduction.conclusions import DECISIVE, Candidate, candidates, signed
+from glacier_ml.evaluation.reproduction.reported import REPORT_TABLE_1, shown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 from made_trials import Trials
 
-from glacier_ml.evaluation.conclusions import conclude
-from glacier_ml.evaluation.reproduction_tables import batch_table, curve_table, heat_table, map_table
-from glacier_ml.evaluation.reproduction_text import summary
-from glacier_ml.evaluation.wishes import answer_wishes, chosen_parameters
+from glacier_ml.evaluation.reproduction.conclusions import conclude
+from glacier_ml.evaluation.reproduction.tables import batch_table, curve_table, heat_table, map_table
+from glacier_ml.evaluation.reproduction.text import summary
+from glacier_ml.evaluation.reproduction.wishes import answer_wishes, chosen_parameters
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glacier_ml.evaluation.spread import (
+from glacier_ml.evaluation.spread.places import (
     ENOUGH_PLACES,
     WITHIN,
     group_scores,

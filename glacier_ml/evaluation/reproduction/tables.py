@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glacier_ml.evaluation.reported import MAP_STUDIES, shown, values_of
-from glacier_ml.evaluation.reproduced_figures import CURVES, HEAT_MAPS, last_epochs, ordered
+from glacier_ml.evaluation.reproduction.figures import CURVES, HEAT_MAPS, last_epochs, ordered
+from glacier_ml.evaluation.reproduction.reported import MAP_STUDIES, shown, values_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from glacier_ml.evaluation.boundaries import boundary
 from glacier_ml.evaluation.figures import NO_DATA, OUTCOMES, OUTLINE_COLOUR, false_colour, new_figure
+from glacier_ml.evaluation.report.verdict import overall, relation, shown_name
 from glacier_ml.evaluation.scene_maps import EARLIER
-from glacier_ml.evaluation.verdict import overall, relation, shown_name
 
 if TYPE_CHECKING:
     import pandas as pd

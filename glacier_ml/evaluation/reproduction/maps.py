@@ -23,7 +23,7 @@ from glacier_ml.evaluation.figures import (
     outcome_image,
 )
 from glacier_ml.evaluation.metrics import Confusion, confusion
-from glacier_ml.evaluation.reported import FIGURES, THRESHOLD, values_of
+from glacier_ml.evaluation.reproduction.reported import FIGURES, THRESHOLD, values_of
 from glacier_ml.learning.tiles import augment_d4, cut_tiles
 from glacier_ml.scenes.scene import Scene
 

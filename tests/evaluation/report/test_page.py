@@ -14,10 +14,10 @@ from made_comparisons import small_comparison
 from made_scenes import made_scene
 from matplotlib.image import imread
 
-from glacier_ml.evaluation import report_figures
 from glacier_ml.evaluation.figures import NO_DATA, OUTLINE_COLOUR, new_figure
-from glacier_ml.evaluation.report import Insight, Repeat, render, write_report
-from glacier_ml.evaluation.report_tables import (
+from glacier_ml.evaluation.report import figures as report_figures
+from glacier_ml.evaluation.report.page import Insight, Repeat, render, write_report
+from glacier_ml.evaluation.report.tables import (
     DASH,
     best_of,
     ground_tables,

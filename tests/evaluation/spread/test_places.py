@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glacier_ml.evaluation.spread import group_scores, leaky_gaps, mean_interval, spread, worst_finding
-from glacier_ml.evaluation.spread_figure import draw_points
-from glacier_ml.evaluation.spread_text import SHOWN, summary
+from glacier_ml.evaluation.spread.figure import draw_points
+from glacier_ml.evaluation.spread.places import group_scores, leaky_gaps, mean_interval, spread, worst_finding
+from glacier_ml.evaluation.spread.text import SHOWN, summary
 
 
 def row(protocol, place, classifier, iou, scene=None, seed=0, subset="all", **changes):

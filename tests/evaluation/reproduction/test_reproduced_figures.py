@@ -7,7 +7,7 @@ from made_trials import Trials
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.figures import new_figure
-from glacier_ml.evaluation.reproduced_figures import draw_curves, draw_heat_maps, last_epochs, save_small
+from glacier_ml.evaluation.reproduction.figures import draw_curves, draw_heat_maps, last_epochs, save_small
 
 RATES = (0.0681, 0.1995, 0.5843)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glacier_ml.evaluation.block_scores import (
+from glacier_ml.evaluation.reproduction.block_scores import (
     REPEATS,
     SCORES,
     BlockFile,
@@ -30,8 +30,8 @@ from glacier_ml.evaluation.block_scores import (
     compare_scores,
     resample,
 )
-from glacier_ml.evaluation.claims import CLAIMS, Claim
-from glacier_ml.evaluation.reported import shown
+from glacier_ml.evaluation.reproduction.claims import CLAIMS, Claim
+from glacier_ml.evaluation.reproduction.reported import shown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""The report's figures, tables and conclusions, drawn and judged anew."""
