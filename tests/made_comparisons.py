@@ -56,7 +56,7 @@ def told_comparison(ious, differences, scenes=("late",), earlier=("late",), seed
 def _row(scenes, name, value):
     bounds = {"value": value, "low": value - 0.05, "high": value + 0.05, "lowest": value, "highest": value}
     where = {"scene": "all scenes" if scenes > 1 else "", "subset": "all", "classifier": name, "score": "iou"}
-    return {**where, **bounds, "seeds": 1, "pixels": 100}
+    return {**where, **bounds, "seeds": 1, "pixels": 100, "scenes": scenes}
 
 
 def _pair(first, second, difference, low, high):

@@ -9,6 +9,7 @@ nothing of other places.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,10 @@ Values = NDArray[np.float64]
 BLOCK_SIDE = 64
 """Side of a bootstrap block [px]: about 2 km at 30 m (typical value, chosen here)."""
 REPEATS = 1000
+FEWEST_BLOCKS = 6
+"""Fewer give no interval: that five blocks agree by chance alone happens in 2 of 32 cases, more than 5 %."""
 _MIDDLE = (2.5, 97.5)  # percent of the draws
+_FEWEST_DEFINED = 0.5  # of the draws: an interval of what is seldom defined tells of those few alone
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,21 @@ def defined_mean(values: Values, axis: int, weights: Values | None = None) -> Va
     return np.divide(total, whole, out=np.full(np.shape(total), np.nan), where=whole > 0)
 
 
+def enough_blocks(blocks: Sequence[int]) -> bool:
+    """Whether blocks, so many of each scene, tell what chance does: 2 a scene, `FEWEST_BLOCKS` in all.
+
+    Examples
+    --------
+    >>> enough_blocks([5]), enough_blocks([6]), enough_blocks([4, 2]), enough_blocks([12, 1])
+    (False, True, True, False)
+    """
+    return min(blocks, default=0) > 1 and sum(blocks) >= FEWEST_BLOCKS
+
+
 def middle(draws: Values) -> tuple[float, float]:
-    """Bounds of the middle 95 % of the draws that are defined; NaN where none is."""
+    """Bounds of the middle 95 % of the draws that are defined; NaN where fewer than half are."""
     defined = draws[np.isfinite(draws)]
-    if not defined.size:
+    if not defined.size or defined.size < _FEWEST_DEFINED * draws.size:
         return float("nan"), float("nan")
     low, high = np.percentile(defined, _MIDDLE)
     return float(low), float(high)

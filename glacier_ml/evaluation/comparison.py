@@ -56,9 +56,11 @@ class Comparison:
     maps : list of SceneMaps
         What was scored.
     scores : pandas.DataFrame
-        Columns scene, subset, classifier, score, value, low, high, lowest, highest, seeds, pixels. `value` is
-        the mean over `seeds` trainings, of which `lowest` and `highest` are the extremes. The scene
-        'all scenes', there with several, is the mean over scenes. Subset 'all' has every score of
+        Columns scene, subset, classifier, score, value, low, high, lowest, highest, seeds, pixels, scenes.
+        `value` is the mean over `seeds` trainings, of which `lowest` and `highest` are the extremes. The
+        scene 'all scenes', there with several, is the mean over those `scenes` in which every classifier
+        has the score; of scores that are better nearer 0 it is the mean magnitude. Bounds are NaN where
+        there are fewer than six blocks, or a scene has one. Subset 'all' has every score of
         `glacier_ml.evaluation.scores.SCORES`, undefined ones as NaN; the others ('changed' and 'unchanged'
         since an earlier outline, ground classes) those that are defined there.
     pairs : pandas.DataFrame

@@ -15,6 +15,7 @@ from glacier_ml.evaluation.bootstrap import (
     defined_mean,
     draw_blocks,
     draw_seeds,
+    enough_blocks,
     middle,
     spatial_blocks,
 )
@@ -33,7 +34,7 @@ SUBSET_SCORES = ("accuracy", "precision", "recall", "f1", "iou", "ece", "brier")
 """Scores of part of the ground; its borders and its area are no glacier's."""
 SCORE_COLUMNS = [
     *("scene", "subset", "classifier", "score", "value", "low", "high"),
-    *("lowest", "highest", "seeds", "pixels"),
+    *("lowest", "highest", "seeds", "pixels", "scenes"),
 ]
 PAIR_COLUMNS = ["scene", "first", "second", "score", "difference", "low", "high", "distinguishable"]
 
@@ -150,77 +151,114 @@ def seed_weights(maps: Sequence[SceneMaps], repeats: int, seed: int) -> dict[str
 def tabulate_scores(scored: Mapping[str, SceneScores], weights: Mapping[str, Values]) -> pd.DataFrame:
     """Table of scores (`SCORE_COLUMNS`) from the scores of each scene, by its name.
 
-    Rows of 'all scenes', the mean over scenes, are there for classifiers that mapped every scene that has
-    the subset, where several scenes have it.
+    Rows of 'all scenes' are means over scenes: of a subset that several have, for classifiers that mapped
+    all of these, over the scenes in which the score is defined for every classifier (`shared_scenes`). Scores
+    that are better nearer 0 go in with their magnitude there, so that errors of two scenes never cancel.
     """
     import pandas as pd
 
     rows = []
-    for scene, subset, name, parts in _groups(scored):
-        for score in SCORES:
-            row = _summary(parts, score, weights[name])
-            if subset == ALL or (score in SUBSET_SCORES and np.isfinite(row["value"])):
-                place = {"scene": scene, "subset": subset, "classifier": name, "score": score}
-                rows.append(place | row)
+    for scene, subset, classifiers in _groups(scored):
+        shared = {score: shared_scenes(list(classifiers.values()), score) for score in SCORES}
+        for name, parts in classifiers.items():
+            for score in SCORES:
+                kept = [part for part, counts in zip(parts, shared[score], strict=True) if counts]
+                row = _summary(kept, score, weights[name], scene == POOLED)
+                if subset == ALL or (score in SUBSET_SCORES and np.isfinite(row["value"])):
+                    place = {"scene": scene, "subset": subset, "classifier": name, "score": score}
+                    rows.append(place | row)
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
 
-def _groups(scored: Mapping[str, SceneScores]) -> Iterator[tuple[str, str, str, list[Scored]]]:
-    """(scene, subset, classifier, scores), of each scene and then of all of them."""
+def shared_scenes(classifiers: Sequence[Sequence[Scored]], score: str) -> NDArray[np.bool_]:
+    """Scenes over which a score is averaged, the same ones for every classifier.
+
+    A scene without glacier has an IoU of 0 for maps with a false alarm, and none for maps without: it counts
+    for nobody then, or the better map would have the worse mean. Maps that have the score nowhere, such as
+    outlines the calibration, take no scene from the others.
+
+    Parameters
+    ----------
+    classifiers : sequence of sequence of Scored
+        By classifier and scene.
+    score : str
+        Its name.
+
+    Returns
+    -------
+    ndarray of bool
+        (scenes,).
+    """
+    defined = np.array([[np.isfinite(one.values[score]).any() for one in parts] for parts in classifiers])
+    shared: NDArray[np.bool_] = np.all(defined[defined.any(axis=1)], axis=0)
+    return shared
+
+
+def _groups(scored: Mapping[str, SceneScores]) -> Iterator[tuple[str, str, dict[str, list[Scored]]]]:
+    """(scene, subset, scores by classifier), of each scene and then of all of them."""
     for scene, subsets in scored.items():
         for subset, classifiers in subsets.items():
-            yield from ((scene, subset, name, [one]) for name, one in classifiers.items())
-    if len(scored) < 2:
-        return
+            yield scene, subset, {name: [one] for name, one in classifiers.items()}
     for subset in dict.fromkeys(subset for subsets in scored.values() for subset in subsets):
         having = [subsets[subset] for subsets in scored.values() if subset in subsets]
-        for name in having[0]:
-            if len(having) > 1 and all(name in one for one in having):
-                yield POOLED, subset, name, [one[name] for one in having]
+        everywhere = [name for name in having[0] if all(name in one for one in having)]
+        if len(having) > 1 and everywhere:
+            yield POOLED, subset, {name: [one[name] for one in having] for name in everywhere}
 
 
-def _summary(parts: Sequence[Scored], score: str, weights: Values) -> dict[str, Any]:
-    """Mean over seeds of the mean over scenes, its interval, and the seeds' extremes."""
-    by_seed = defined_mean(np.stack([part.values[score] for part in parts]), axis=0)
+def _summary(parts: Sequence[Scored], score: str, weights: Values, pooled: bool) -> dict[str, Any]:
+    """Mean over scenes of the mean over seeds, its interval, and the seeds' extremes."""
+    values = np.array([part.values[score] for part in parts]).reshape(len(parts), weights.shape[1])
+    draws = [part.draws[score] for part in parts]
+    if pooled and SCORES[score].better == "nearer 0":
+        values, draws = np.abs(values), [np.abs(one) for one in draws]
     low = high = float("nan")
-    if min(part.blocks for part in parts) > 1:
-        drawn = defined_mean(np.stack([part.draws[score] for part in parts]), axis=0)
-        low, high = middle(defined_mean(drawn, axis=1, weights=weights))
+    if enough_blocks([part.blocks for part in parts]):
+        by_scene = [defined_mean(one, axis=1, weights=weights) for one in draws]
+        low, high = middle(np.mean(by_scene, axis=0))  # undefined where it is in one of the scenes
+    by_seed = values.mean(axis=0) if parts else np.full(weights.shape[1], np.nan)
     known = by_seed[np.isfinite(by_seed)]
     return {
-        "value": float(defined_mean(by_seed, axis=0)),
+        "value": _plain_mean(defined_mean(values, axis=1)),
         "low": low,
         "high": high,
-        "lowest": float(known.min(initial=np.inf)) if known.size else float("nan"),
-        "highest": float(known.max(initial=-np.inf)) if known.size else float("nan"),
-        "seeds": by_seed.size,
+        "lowest": float(known.min()) if known.size else float("nan"),
+        "highest": float(known.max()) if known.size else float("nan"),
+        "seeds": weights.shape[1],
         "pixels": sum(part.pixels for part in parts),
+        "scenes": len(parts),
     }
+
+
+def _plain_mean(values: Values) -> float:
+    return float(values.mean()) if values.size else float("nan")
 
 
 def tabulate_pairs(scored: Mapping[str, SceneScores], weights: Mapping[str, Values]) -> pd.DataFrame:
     """Table of the pairs' differences on all pixels (`PAIR_COLUMNS`), second - first.
 
-    A score that is better nearer 0 is compared by its magnitude. Rows of 'all scenes', the mean over scenes,
-    are there for pairs that mapped all of several scenes. Undefined differences are left out.
+    A score that is better nearer 0 is compared by its magnitude. Rows of 'all scenes', the mean over the same
+    scenes as in `tabulate_scores`, are there for pairs that mapped all of several scenes. Undefined
+    differences are left out.
     """
     import pandas as pd
 
-    whole = {scene: subsets[ALL] for scene, subsets in scored.items()}
-    reduced = {
-        scene: {name: _reduced(one, weights[name]) for name, one in classifiers.items()}
-        for scene, classifiers in whole.items()
-    }
-    places = {scene: [scene] for scene in reduced} | ({POOLED: list(reduced)} if len(reduced) > 1 else {})
     rows = []
-    for place, scenes in places.items():
-        enough = min(one.blocks for scene in scenes for one in whole[scene].values()) > 1
-        names = [name for name in reduced[scenes[0]] if all(name in reduced[scene] for scene in scenes)]
-        for (first, second), score in ((pair, score) for pair in combinations(names, 2) for score in SCORES):
-            pairs = [(reduced[scene][first][score], reduced[scene][second][score]) for scene in scenes]
-            row = _difference(pairs, enough)
-            if np.isfinite(row[0]):
-                rows.append((place, first, second, score, *row))
+    for place, subset, classifiers in _groups(scored):
+        if subset != ALL:
+            continue
+        reduced = {
+            name: [_reduced(one, weights[name]) for one in parts] for name, parts in classifiers.items()
+        }
+        blocks = [one.blocks for one in next(iter(classifiers.values()))]  # the same for all
+        for score in SCORES:
+            kept = np.flatnonzero(shared_scenes(list(classifiers.values()), score))
+            enough = enough_blocks([blocks[scene] for scene in kept])
+            for first, second in combinations(classifiers, 2):
+                pairs = [(reduced[first][scene][score], reduced[second][scene][score]) for scene in kept]
+                row = _difference(pairs, enough)
+                if np.isfinite(row[0]):
+                    rows.append((place, first, second, score, *row))
     return pd.DataFrame.from_records(rows, columns=PAIR_COLUMNS)
 
 
@@ -239,9 +277,8 @@ def _difference(
     pairs: Sequence[tuple[tuple[Values, Values], tuple[Values, Values]]], enough: bool
 ) -> tuple[float, float, float, bool]:
     """Mean over scenes of second - first, its bounds, and whether 0 lies outside them."""
-    difference = defined_mean(np.array([second[0] - first[0] for first, second in pairs]), axis=0)
+    difference = _plain_mean(np.array([second[0] - first[0] for first, second in pairs]))
     if not enough:
-        return float(difference), float("nan"), float("nan"), False
-    drawn = defined_mean(np.stack([second[1] - first[1] for first, second in pairs]), axis=0)
-    low, high = middle(drawn)
-    return float(difference), low, high, low > 0 or high < 0
+        return difference, float("nan"), float("nan"), False
+    low, high = middle(np.mean([second[1] - first[1] for first, second in pairs], axis=0))
+    return difference, low, high, low > 0 or high < 0

@@ -107,7 +107,9 @@ def test_a_mean_leaves_out_what_is_undefined():
     np.testing.assert_array_equal(defined_mean(values, axis=1, weights=weights), [1, 4.5, np.nan])
 
 
-def test_the_middle_of_no_draw_is_undefined():
+def test_the_middle_of_draws_that_are_seldom_defined_is_undefined():
     assert np.isnan(middle(np.full(3, np.nan))).all()
+    assert np.isnan(middle(np.array([1.0, 1.0, np.nan, np.nan, np.nan]))).all()
+    assert middle(np.array([1.0, 1.0, np.nan, np.nan])) == (1, 1)
     # 0, 1 ... 1000: 2.5 % of the way from 0 to 1000 is 25
     assert middle(np.append(np.arange(1001.0), np.nan)) == (25, 975)

@@ -23,6 +23,7 @@ from glacier_ml.evaluation.report import figures as pictures
 from glacier_ml.evaluation.report.tables import (
     change_table,
     ground_tables,
+    left_out,
     number,
     pair_table,
     score_tables,
@@ -156,6 +157,7 @@ def _told(comparison: Comparison, notes: Sequence[str]) -> dict[str, Any]:
         "verdict": verdict_sentences(comparison),
         "notes": list(notes),
         "tables": score_tables(comparison),
+        "left_out": left_out(comparison),
         "pairs": pair_table(comparison) if len(names) > 1 else None,
         "several_scenes": len(comparison.maps) > 1,
         "several_seeds": bool((comparison.scores.seeds > 1).any()),

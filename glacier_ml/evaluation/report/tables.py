@@ -92,16 +92,45 @@ def score_tables(comparison: Comparison, scene: str | None = None) -> list[Table
     for title, wanted in SCORE_GROUPS.items():
         scores = [score for score in wanted if rows[rows.score == score].value.notna().any()]
         columns = {score: _score_column(comparison, rows, names, score, scene) for score in scores}
-        heads = [(_head(score), SCORES[score].definition) for score in scores]
+        pooled = scene is None and len(comparison.maps) > 1
+        heads = [(_head(score, pooled), SCORES[score].definition) for score in scores]
         body = [(shown_name(name), [columns[score][name] for score in scores]) for name in names]
         if scores:
             tables.append(Table(title, heads, body))
     return tables
 
 
-def _head(score: str) -> str:
+def left_out(comparison: Comparison) -> list[str]:
+    """Sentences on scores whose mean leaves scenes out, as they are undefined there for some map.
+
+    Returns
+    -------
+    list of str
+        Empty where there is one scene, or every score is defined in all of them.
+    """
+    rows = comparison.scores
+    rows = rows[(rows.scene == comparison.overall) & (rows.subset == "all")]
+    counted = rows.groupby("score").scenes.max() if len(comparison.maps) > 1 else {}
+    found: dict[int, list[str]] = {}
+    for score in SCORES:
+        if score in counted and 0 < counted[score] < len(comparison.maps):
+            found.setdefault(int(counted[score]), []).append(_head(score, False))
+    return [
+        f"{', '.join(scores)}: mean over {number} of {len(comparison.maps)} scenes, as in the others "
+        "some map has none."
+        for number, scores in found.items()
+    ]
+
+
+def _head(score: str, pooled: bool) -> str:
+    """Label and unit; of several scenes an error's magnitude is averaged, and its head says so.
+
+    >>> _head("area_error_km2", True), _head("iou", True)
+    ('area error, magnitude [km²]', 'glacier IoU')
+    """
     told = SCORES[score]
-    return f"{told.label} [{told.unit.replace('km2', 'km²')}]" if told.unit else told.label
+    label = f"{told.label}, magnitude" if pooled and told.better == "nearer 0" else told.label
+    return f"{label} [{told.unit.replace('km2', 'km²')}]" if told.unit else label
 
 
 def _score_column(

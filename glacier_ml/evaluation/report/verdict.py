@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from glacier_ml.evaluation.comparison import Comparison
 
 NETWORKS = ("unet", "ffnn")
+_SEEN = 0.0005  # differences below are 0.000 to three decimals
 _SHOWN = {"unet": "U-Net", "ffnn": "FFNN"}
 
 
@@ -67,8 +68,12 @@ class Relation:
         --------
         >>> Relation("FFNN", "NDSI", -0.1, -0.151, -0.05, True).by()
         'by 0.100 (0.050 to 0.151)'
+        >>> Relation("FFNN", "NDSI", 0.0002, 0.0001, 0.0003, True).by()
+        'by less than 0.001'
         """
         better = self if self.difference > 0 else self.turned
+        if better.high < _SEEN:
+            return f"by less than {2 * _SEEN:.3f}"
         return f"by {better.difference:.3f} ({_between(better.low, better.high)})"
 
     def apart(self) -> str:
@@ -78,7 +83,11 @@ class Relation:
         --------
         >>> Relation("FFNN", "NDSI", 0.01, -0.02, 0.03, False).apart()
         'difference +0.010, -0.020 to +0.030'
+        >>> Relation("FFNN", "NDSI", -0.0, 0.0, -0.0, False).apart()
+        'the same whatever is drawn'
         """
+        if self.difference == self.low == self.high == 0:
+            return "the same whatever is drawn"
         return f"difference {_signed(self.difference)}, {_between(self.low, self.high, signed=True)}"
 
 
@@ -277,12 +286,20 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}" if math.isfinite(value) else "undefined"
+    """Three decimals with their sign, none before what they show as 0.
+
+    >>> _signed(-0.02), _signed(-0.0001), _signed(float("nan"))
+    ('-0.020', '0.000', 'undefined')
+    """
+    if not math.isfinite(value):
+        return "undefined"
+    return "0.000" if abs(value) < _SEEN else f"{value:+.3f}"
 
 
 def _between(low: float, high: float, signed: bool = False) -> str:
     """Bounds of an interval; where there is none (fewer than two blocks in a scene), that is said."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return "no interval: too few blocks"
-    sign = "+" if signed else ""
-    return f"{low:{sign}.3f} to {high:{sign}.3f}"
+    if signed:
+        return f"{_signed(low)} to {_signed(high)}"
+    return f"{round(low, 3) + 0.0:.3f} to {round(high, 3) + 0.0:.3f}"  # no minus before 0

@@ -128,3 +128,17 @@ def test_no_interval_that_holds_zero_is_called_better_or_worse(difference, below
     assert ("cannot be told apart" in words) == holds_zero
     assert any(word in words for word in ("better", "worse", "beat")) == (not holds_zero)
     assert math.isclose(relation(comparison, other, "unet").difference, -difference)
+
+
+def test_equal_maps_have_no_minus_before_their_0():
+    words = verdict(
+        told_comparison({"unet": 0.5, "ffnn": 0.5, "NDSI": 0.5}, {
+            ("unet", "ffnn"): (-0.0, -0.0, -0.0),
+            ("unet", "NDSI"): (-0.0001, -0.0003, 0.0002),
+            ("ffnn", "NDSI"): (-0.0002, -0.0003, -0.0001),
+        }, earlier=())
+    )  # fmt: skip
+    assert "IoU 0.500 against 0.500, the same whatever is drawn." in words
+    assert "cannot be told apart from NDSI (difference 0.000, 0.000 to 0.000)" in words
+    assert "The FFNN is worse than NDSI by less than 0.001." in words
+    assert "-0.000" not in words and "+0.000" not in words
