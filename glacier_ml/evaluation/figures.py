@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from glacier_ml.evaluation.boundaries import pixel_size_m
 from glacier_ml.evaluation.metrics import Confusion, confusion
+from glacier_ml.evaluation.report.verdict import shown_name
 from glacier_ml.scenes.scene import Scene
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def validation_panel(
         axes.set_title(name, fontsize=9)
         add_scale_bar(axes, scene)
     _add_outcomes(figure)
-    figure.suptitle(f"{title or scene.name}, {np.count_nonzero(counted):,} validation pixels")
+    figure.suptitle(plain(title or scene.name) + f", {np.count_nonzero(counted):,} validation pixels")
     return figure
 
 
@@ -195,13 +196,13 @@ def comparison_maps(maps: SceneMaps) -> Figure:
     add_scale_bar(axes, scene)
     for position, (name, (mask, *others)) in enumerate(masks.items(), start=2):
         scored = confusion(maps.truth, mask, maps.valid)
-        name = f"{name}, the first of {len(others) + 1} seeds" if others else name
+        name = shown_name(name) + (f", the first of {len(others) + 1} seeds" if others else "")
         axes = figure.add_subplot(rows, columns, position)
         show_panel(axes, outcome_image(maps.truth, mask, maps.valid))
         axes.set_title(f"{name}\nIoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}", fontsize=9)
         add_scale_bar(axes, scene)
     _add_outcomes(figure)
-    figure.suptitle(f"{scene.name}, {np.count_nonzero(maps.valid):,} valid pixels")
+    figure.suptitle(plain(scene.name) + f", {np.count_nonzero(maps.valid):,} valid pixels")
     return figure
 
 
@@ -219,7 +220,7 @@ def preview(scene: Scene, probability: Image, threshold: float) -> Figure:
     axes.set_title(f"probability, threshold {threshold:.2f}", fontsize=9)
     add_scale_bar(axes, scene)
     date = scene.provenance.get("date")
-    figure.suptitle(f"{scene.name}, {date}" if date else scene.name)
+    figure.suptitle(plain(f"{scene.name}, {date}" if date else scene.name))
     return figure
 
 
@@ -231,6 +232,15 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def plain(text: str) -> str:
+    r"""Text that matplotlib draws letter by letter; between two dollar signs it would set a formula.
+
+    >>> print(plain("a$b"))
+    a\$b
+    """
+    return text.replace("$", r"\$")
 
 
 def panel_size(shape: tuple[int, int], panels: int) -> tuple[float, float]:
@@ -247,6 +257,7 @@ def show_panel(axes: Axes, image: NDArray[Any], **options: Any) -> Any:
     """Draw a thinned image in pixel coordinates of the whole one."""
     step, (rows, columns) = _step(image.shape), image.shape[:2]
     axes.set_axis_off()
+    axes.set(xticks=[], yticks=[])  # hidden ticks would still be laid out, at half the cost of a picture
     extent = (0, columns, rows, 0)
     return axes.imshow(image[::step, ::step], extent=extent, interpolation="nearest", **options)
 

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-WHOLE_PIXELS = 400_000
+WHOLE_PIXELS = 200_000
 """Scenes of more pixels are measured in one window (typical value, chosen here)."""
 
 _COLUMNS = ["classifier", "scene", "feature", "repeat", "drop", "iou", "members"]
 _STEP = WINDOW - OVERLAP
-SIDE = 3 * _STEP - OVERLAP
-"""Side of that window [px]: 512, to which exactly three by three windows of the stitched map contribute."""
+SIDE = 2 * _STEP - OVERLAP
+"""Side of that window [px]: 320, to which exactly two by two windows of the stitched map contribute."""
 
 
 class FeatureClassifier(Classifier, Protocol):
@@ -70,8 +70,17 @@ def feature_groups(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def count_maps(classifiers: Sequence[FeatureClassifier], scenes: int, repeats: int = 3) -> int:
-    """Maps that `permutation_importance` makes: one a classifier, scene, feature or group, and repeat."""
-    return sum(scenes * (1 + repeats * len(feature_groups(one.feature_names))) for one in classifiers)
+    """Maps that `permutation_importance` makes of so many scenes.
+
+    One a classifier and scene as it is, one a repeat of each feature, and one of each group.
+    """
+    each = (feature_groups(one.feature_names).values() for one in classifiers)
+    return sum(scenes * (1 + sum(_shuffles(members, repeats) for members in groups)) for groups in each)
+
+
+def _shuffles(members: Sequence[str], repeats: int) -> int:
+    """Shuffles of what is shuffled at a time: groups lose most, and chance in it is small beside that."""
+    return repeats if len(members) == 1 else 1
 
 
 def permutation_importance(
@@ -92,7 +101,7 @@ def permutation_importance(
     labelled : sequence of LabelledScene
         With masks. Features are shuffled over the whole scene; the loss is measured on `measured_pixels`.
     repeats, seed : int
-        Shuffles of each feature, and the seed of their drawing.
+        Shuffles of each feature, and the seed of their drawing; groups of features are shuffled once.
     tell : callable, optional
         Called after each of the `count_maps` maps.
 
@@ -100,8 +109,8 @@ def permutation_importance(
     -------
     pandas.DataFrame
         Columns classifier, scene, feature, repeat (from 0), drop, iou, members: `drop` is the undisturbed
-        map's `iou` minus the disturbed one's, NaN where undefined; `members` are shuffled together.
-        GlacierError where there is no repeat, or a scene has no mask.
+        map's `iou` (on the measured pixels) minus the disturbed one's, NaN where undefined; `members` are
+        shuffled together. GlacierError where there is no repeat, or a scene has no mask.
     """
     import pandas as pd
 
@@ -134,7 +143,7 @@ def _losses(
     whole = iou()
     for feature, members in feature_groups(classifier.feature_names).items():
         columns = [classifier.feature_names.index(member) for member in members]
-        for repeat in range(repeats):
+        for repeat in range(_shuffles(members, repeats)):
             # Of the feature's name, so that it is shuffled alike for every classifier.
             random = np.random.default_rng([seed, repeat, zlib.crc32(feature.encode())])
             drop = whole - iou(shuffling(labelled.scene.valid, columns, random))

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glacier_ml.evaluation.figures import NO_DATA, add_outline, false_colour, new_figure, show_panel
+from glacier_ml.evaluation.figures import (
+    NO_DATA,
+    add_outline,
+    false_colour,
+    new_figure,
+    plain,
+    show_panel,
+)
+from glacier_ml.evaluation.importance import SIDE, WHOLE_PIXELS
+from glacier_ml.evaluation.report.verdict import shown_name
 from glacier_ml.evaluation.windows import typical_window
 from glacier_ml.learning.activations import LONGEST_SIDE, activation_maps
 
@@ -27,7 +36,9 @@ IMPORTANCE_CAPTION = (
     "Glacier IoU lost when a feature's values are shuffled among the valid pixels of the scene; one mark a "
     "shuffle, a bar their mean. Features that tell the same stand in for\neach other (NDSI and log red/SWIR1 "
     "both say how dark SWIR1 is): a small loss does not say that a feature is useless. 'all of ...' shuffles "
-    "every feature made of the band together."
+    "every feature made of the band together, once.\nMeasured, 'IoU unshuffled' too, on all of a scene of up "
+    f"to {WHOLE_PIXELS:,} pixels; of a larger one on one window of {SIDE} x {SIDE} px with about its share "
+    "of glacier: there it is not the scene's IoU of the tables."
 )
 ACTIVATION_CAPTION = (
     "Answers after batch normalisation and activation, each stretched between its 1st and 99th percentile; "
@@ -60,8 +71,8 @@ def draw_importance(importance: pd.DataFrame) -> Figure:
         _draw_losses(axes, rows, features)
         axes.axhline(single - 0.5, color="0.6", linestyle=":", linewidth=1)
         axes.tick_params(axis="y", labelleft=position == 1)
-        whole = ", ".join(f"{one.scene} {one.iou:.3f}" for one in rows.drop_duplicates("scene").itertuples())
-        axes.set_title(f"{name}\nIoU unshuffled: {whole}", fontsize=9)
+        whole = "\n".join(f"{one.scene} {one.iou:.3f}" for one in rows.drop_duplicates("scene").itertuples())
+        axes.set_title(plain(f"{shown_name(name)}, IoU unshuffled:\n{whole}"), fontsize=9)
     axes.invert_yaxis()
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), fontsize=8, frameon=False)
@@ -88,7 +99,7 @@ def _draw_losses(axes: Axes, rows: pd.DataFrame, features: Sequence[str]) -> Non
             "color": _COLOURS[number % 6],
             "markersize": 4,
         }
-        axes.plot(points["drop"], heights, linestyle="none", label=scene, **style)
+        axes.plot(points["drop"], heights, linestyle="none", label=plain(scene), **style)
     axes.set_yticks(range(len(features)), features)
     axes.axvline(0, color="0.25", linewidth=1)
     axes.set_xlabel("glacier IoU lost")
@@ -132,7 +143,7 @@ def draw_inside(
         labelled.truth[tile],
         probability,
         filters,
-        f"{classifier.name} on {scene.name}, rows {row} to {row + probability.shape[0]}, "
+        f"{shown_name(classifier.name)} on {scene.name}, rows {row} to {row + probability.shape[0]}, "
         f"columns {column} to {column + probability.shape[1]}",
     )
 
@@ -174,7 +185,7 @@ def draw_activations(
             if position == 0:
                 label = "{}\n{} x {} px\n{} filters".format(name, *values.shape)
                 axes.text(-0.08, 0.5, label, transform=axes.transAxes, **_LABEL)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     figure.supxlabel(ACTIVATION_CAPTION, fontsize=7)
     return figure
 

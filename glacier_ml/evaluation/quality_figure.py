@@ -17,6 +17,7 @@ from glacier_ml.evaluation.figures import (
     false_colour,
     new_figure,
     panel_size,
+    plain,
     show_panel,
 )
 from glacier_ml.scenes.inspection.bands import ndsi_bright
@@ -76,7 +77,7 @@ def quality_panel(scene: Scene, mask: Mask | None) -> Figure:
         axes.set_title(title, fontsize=9)
     _add_key(figure, scene, ground | sensor)
     date = scene.provenance.get("date")
-    figure.suptitle(f"{scene.name}, {date}" if date else scene.name)
+    figure.suptitle(plain(f"{scene.name}, {date}" if date else scene.name))
     return figure
 
 

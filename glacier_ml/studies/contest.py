@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PRINTED = ("iou", "f1", "accuracy")
-SHUFFLES = 3  # of each feature (typical value, chosen here)
+SHUFFLES = 2  # of each feature (typical value, chosen here): of so many pixels they hardly differ
 TABLED = (*PRINTED, "precision", "recall", "boundary_f1_1px", "area_error_percent", "ece")
 
 
@@ -266,13 +266,14 @@ def score_text(comparison: Comparison, scene: str | None = None, scores: Sequenc
     rows = comparison.scores
     rows = rows[(rows.scene == scene) & (rows.subset == ALL)]
     best = rows[rows.score == "iou"].sort_values("value", ascending=False, kind="stable")
-    lines = [["classifier", "seeds", *(_head(score) for score in scores)]]
+    pooled = scene not in _names(comparison)
+    lines = [["classifier", "seeds", *(_head(score, pooled) for score in scores)]]
     for one in best.itertuples():
         mine = rows[rows.classifier == one.classifier].set_index("score")
         lines.append([one.classifier, str(one.seeds), *(_cell(mine.loc[score]) for score in scores)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     several = bool((best.seeds > 1).any())
-    where = f"mean over {len(comparison.maps)} held-out scenes" if scene not in _names(comparison) else scene
+    where = f"mean over {len(comparison.maps)} held-out scenes" if pooled else scene
     title = (
         f"{where}: scores with 95 % intervals for these scenes "
         f"({comparison.repeats:,} draws of blocks of {comparison.side} px{' and of seeds' * several})"
@@ -285,9 +286,15 @@ def _names(comparison: Comparison) -> list[str]:
     return [one.name for one in comparison.maps]
 
 
-def _head(score: str) -> str:
+def _head(score: str, pooled: bool) -> str:
+    """Label and unit; of several scenes an error's magnitude is averaged.
+
+    >>> _head("area_error_percent", True)
+    'area error, magnitude [%]'
+    """
     about = SCORES[score]
-    return f"{about.label} [{about.unit}]" if about.unit else about.label
+    label = f"{about.label}, magnitude" if pooled and about.better == "nearer 0" else about.label
+    return f"{label} [{about.unit}]" if about.unit else label
 
 
 def _cell(row: pd.Series) -> str:
@@ -302,6 +309,6 @@ def _cell(row: pd.Series) -> str:
     digits = 1 if abs(row.value) >= 10 else 3
     if not math.isfinite(row.value):
         return "-"
-    if not (math.isfinite(row.low) and math.isfinite(row.high)):
-        return f"{row.value:.{digits}f}"
-    return f"{row.value:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+    value, low, high = (f"{round(one, digits) + 0.0:.{digits}f}" for one in (row.value, row.low, row.high))
+    bounded = math.isfinite(row.low) and math.isfinite(row.high)
+    return f"{value} [{low}, {high}]" if bounded else value

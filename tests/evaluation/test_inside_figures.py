@@ -49,8 +49,9 @@ def test_importance_has_a_panel_a_classifier_and_the_largest_loss_on_top(tmp_pat
     figure = draw_importance(table)
     text = said(figure, tmp_path)
     assert len(figure.axes) == 2
-    for part in ("unet\nIoU unshuffled: columbia 0.800, valdez 0.800", "glacier IoU lost", "stand in for"):
+    for part in ("U-Net, IoU unshuffled:\ncolumbia 0.800\nvaldez 0.800", "glacier IoU lost", "stand in for"):
         assert part in text
+    assert "on one window of 320 x 320 px" in text and "not the scene's IoU of the tables" in text
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["ndsi", "blue", "all of swir1", "all of red"]  # groups after single features
     low, high = figure.axes[0].get_ylim()
@@ -70,7 +71,7 @@ def test_a_tile_is_shown_with_its_layers(tmp_path):
     figure = draw_inside(classifier, scene, filters=3)
     text = said(figure, tmp_path)
     for part in (
-        "unet on valley, rows",
+        "U-Net on valley, rows",
         "down1.2\n32 x 32 px\n4 filters",
         "bottom3.2\n8 x 8 px\n16 filters",
         "up1.2\n32 x 32 px",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.evaluation.boundaries import boundary
-from glacier_ml.evaluation.figures import NO_DATA, OUTCOMES, OUTLINE_COLOUR, false_colour, new_figure
+from glacier_ml.evaluation.figures import NO_DATA, OUTCOMES, OUTLINE_COLOUR, false_colour, new_figure, plain
 from glacier_ml.evaluation.report.verdict import overall, relation, shown_name
 from glacier_ml.evaluation.scene_maps import EARLIER
 
@@ -104,7 +104,7 @@ def iou_intervals(comparison: Comparison) -> Figure:
                 axes.plot((row.lowest, row.highest), (height, height), "|", color=colour, markersize=13)
         axes.set_yticks(range(len(order)), [shown_name(name) for name in order])
         axes.tick_params(axis="y", labelleft=position % across == 0)
-        axes.set(xlim=(0, 1), xlabel="glacier IoU", title=scene, ylim=(-0.6, len(order) - 0.4))
+        axes.set(xlim=(0, 1), xlabel="glacier IoU", title=plain(scene), ylim=(-0.6, len(order) - 0.4))
         axes.grid(axis="x", alpha=0.3)
     return figure
 
@@ -161,7 +161,13 @@ def reliability_diagrams(comparison: Comparison) -> Figure:
             look = f"{_MARKERS[number % len(_MARKERS)]}-"
             colour = _COLOURS[number % len(_COLOURS)]
             axes.plot(
-                rows.probability, rows.glacier, look, color=colour, markersize=4, linewidth=1.3, label=scene
+                rows.probability,
+                rows.glacier,
+                look,
+                color=colour,
+                markersize=4,
+                linewidth=1.3,
+                label=plain(scene),
             )
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.set_title(f"{shown_name(name)}\n{_ece(comparison, name)}", fontsize=10)

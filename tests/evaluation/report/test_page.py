@@ -14,13 +14,14 @@ from made_comparisons import small_comparison
 from made_scenes import made_scene
 from matplotlib.image import imread
 
-from glacier_ml.evaluation.figures import NO_DATA, OUTLINE_COLOUR, new_figure
+from glacier_ml.evaluation.figures import NO_DATA, OUTLINE_COLOUR, new_figure, plain
 from glacier_ml.evaluation.report import figures as report_figures
 from glacier_ml.evaluation.report.page import Insight, Repeat, render, write_report
 from glacier_ml.evaluation.report.tables import (
     DASH,
     best_of,
     ground_tables,
+    left_out,
     pair_table,
     score_tables,
     threshold_table,
@@ -41,6 +42,7 @@ CAVEATS = [
     Report("late", {"role": "test"}, (Finding("x", "fault", "swir1 <i>lies</i> & shifts", {}),)),
     Report("early", {"role": "train"}, ()),
 ]
+GROUND = "<$ground_{$>"  # a name that is neither a tag nor a formula
 VOID = {"img", "meta", "link", "br", "hr"}
 
 
@@ -69,7 +71,7 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def comparison():
     """Two scenes: one with nodata and an earlier outline, one of known ground."""
-    late, ground = made_scene("late", (140, 150), nodata=4), made_scene("<ground>", (130, 90), seed=3)
+    late, ground = made_scene("late", (140, 150), nodata=4), made_scene(GROUND, (130, 90), seed=3)
     classes = np.where(ground.mask, 5, 0).astype(np.uint8)  # bare glacier ice, rock
     classes[ground.mask & (np.indices(ground.mask.shape)[0] < 60)] = 7  # debris on glacier
     return small_comparison([late, replace(ground, ground=classes)])
@@ -78,7 +80,7 @@ def comparison():
 @pytest.fixture(scope="module")
 def page(comparison):
     shuffled = {"feature": ["ndsi", "red"] * 2, "repeat": [0, 0, 1, 1], "drop": [0.3, 0.1, 0.2, 0.1]}
-    importance = pd.DataFrame({"classifier": "unet", "scene": "late", **shuffled, "iou": 0.7, "members": ""})
+    importance = pd.DataFrame({"classifier": "unet", "scene": GROUND, **shuffled, "iou": 0.7, "members": ""})
     inside = new_figure(3, 2)
     inside.supxlabel("Answers of\nthe filters.")
     insight = Insight(importance, {"U-Net, last convolution": inside})
@@ -111,7 +113,7 @@ def test_the_page_says_what_was_asked_for(page):
         "glacier-unet version 3",
         "keras 3.15.0",
         "late: share mapped right",
-        "<ground>: share found of what lies on glaciers",
+        f"{GROUND}: share found of what lies on glaciers",
         "NDSI: thresholds on an index",
         "U-Net, last convolution. Answers of the filters.",
         "the map of the first of 2 seeds",
@@ -149,6 +151,18 @@ def test_undefined_scores_are_dashes_and_the_best_is_marked(comparison):
     assert dict(overlap.rows)["U-Net"][0].spread and not dict(overlap.rows)["FFNN"][0].spread
 
 
+def test_means_over_scenes_say_what_they_are_of(comparison):
+    heads = [head for table in score_tables(comparison) for head, _ in table.heads]
+    assert "area error, magnitude [km²]" in heads and left_out(comparison) == []
+    alone = [head for table in score_tables(comparison, "late") for head, _ in table.heads]
+    assert "area error [km²]" in alone
+    bare = made_scene("bare", (20, 20), lambda shape: np.zeros(shape, bool))
+    part = small_comparison([made_scene("late", (40, 50)), bare], seeds=1, earlier=False, repeats=2)
+    (sentence,) = left_out(part)  # whoever maps nothing where nothing is has an accuracy and no IoU
+    assert sentence.startswith("precision, recall, F1, glacier IoU") and "accuracy" not in sentence
+    assert sentence.endswith("mean over 1 of 2 scenes, as in the others some map has none.")
+
+
 def test_pairs_are_signed_row_minus_column(comparison):
     table = pair_table(comparison)
     names = [head for head, _ in table.heads]
@@ -160,7 +174,7 @@ def test_pairs_are_signed_row_minus_column(comparison):
 
 def test_ground_classes_are_shares_found_and_left_out(comparison):
     assert ground_tables(comparison, "late") == []
-    glacier, other = ground_tables(comparison, "<ground>")
+    glacier, other = ground_tables(comparison, GROUND)
     assert [head for head, _ in glacier.heads] == ["clean ice", "debris"]
     assert [head for head, _ in other.heads] == ["rock"]
     scene = comparison.maps[1]
@@ -204,7 +218,7 @@ def test_charts_have_a_panel_each(comparison):
     def panels(figure):
         return [axes.get_title().split("\n")[0] for axes in figure.axes]
 
-    assert panels(report_figures.iou_intervals(comparison)) == ["late", "<ground>"]
+    assert panels(report_figures.iou_intervals(comparison)) == ["late", plain(GROUND)]
     assert panels(report_figures.reliability_diagrams(comparison)) == ["U-Net", "FFNN"]  # NDSI has none
     curves = report_figures.threshold_curves(comparison, "late")
     assert panels(curves) == ["U-Net", "FFNN", "NDSI"]
