@@ -36,11 +36,17 @@ REPORT_DEFAULTS: dict[str, Any] = {
     "epoch_pixels": 0,
     "batch_pixels": 0,
     "monitor": "train/accuracy",
-    "patience": 15,
     "keep_best": False,
     "batch_norm": False,
 }
-REPORT_UNET: dict[str, Any] = {"optimizer": "adam", "learning_rate": 1e-3, "epochs": 200, "filters": "tile"}
+# The U-Net alone stops early; the per-pixel network runs to its last epoch.
+REPORT_UNET: dict[str, Any] = {
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "epochs": 200,
+    "patience": 15,
+    "filters": "tile",
+}
 REPORT_FFNN: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.3, "epochs": 400, "tile_size": 1}
 REPORT_DROPOUT = [0.1, 0.1, 0.2, 0.2, 0.3, 0.2, 0.2, 0.1, 0.1]  # of five levels, down and up
 REPORT_FEATURES = ("report_ratio", "report_ndsi")

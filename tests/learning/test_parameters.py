@@ -107,6 +107,7 @@ def test_the_reports_recipe_fills_in_what_the_report_did():
     ffnn = parse_parameters({"network": "ffnn", "recipe": "report"}, "here")
     assert (ffnn.optimizer, ffnn.learning_rate, ffnn.momentum, ffnn.epochs) == ("sgd", 0.3, 0, 400)
     assert (ffnn.hidden_layers, ffnn.nodes, ffnn.activation, ffnn.penalty) == (4, 100, "relu", 0)
+    assert ffnn.patience == 0  # early stopping was established "in this U-Net model" (section 3.2)
 
 
 def test_what_is_given_beside_the_recipe_counts():
