@@ -80,7 +80,7 @@ def test_a_trial_leaves_its_counts_and_the_batch_really_used(store):
 def test_a_sound_trial_leaves_the_counts_of_its_validation_blocks(store):
     data = tiny_training()
     with tracking.start_run("trial", "trial") as run_id:
-        run_trial(sound(), data, seed=0)
+        run_trial(sound(), data, seed=0, pictures=False)
     told = logged(run_id, "validation_blocks.json")
     for scene in data.scenes:
         counts = np.sum(told["scenes"][scene.scene.name]["counts"], axis=0)
@@ -105,3 +105,13 @@ def test_commands_that_register_or_fold_refuse_it_at_the_door(store):
         load_folds([read_experiment(path)], None, ["place"])
     with pytest.raises(GlacierError, match="ffnn.yaml: recipe: report is .* never registered"):
         run_training(str(path), None, None, None, True, 0)
+
+
+def test_a_network_trained_by_the_recipe_has_no_score_of_ground_that_it_trained_on(store, capsys):
+    path = store / "ffnn.yaml"
+    path.write_text(yaml.safe_dump(experiment_content(search={}) | {"parameters": SMALL, "final_epochs": 1}))
+    run_training(str(path), str(write_catalog(store / "scenes")), None, None, False, 0)
+    (run,) = [one for one in tracking.runs.client().search_runs(["1"]) if one.data.tags["kind"] == "train"]
+    assert "val/iou" in run.data.metrics and not [one for one in run.data.metrics if "score/" in one]
+    assert tracking.run_classifier(run.info.run_id).threshold == 0.5
+    assert "on the report's own, leaky test samples" in capsys.readouterr().out
