@@ -39,6 +39,7 @@ TILE = 288
 ROLE_COLOURS = {"train": "#009E73", "held out": "#0072B2"}
 """As the report's figure 3: training scenes green, the others blue."""
 
+_CUTS = {"own": "own threshold", "even odds": "even odds"}
 _THUMBNAIL = 260  # px of a footprint's longer side
 _SHOWN_PX = 340  # px drawn of a map's longer side: five panels across show no more
 _TILE_PX = 150  # px drawn of a tile's side, four across
@@ -57,9 +58,11 @@ class MapPanel:
     probability : ndarray
         float32 (rows, columns), NaN where there is none.
     threshold : float
-        The network's own, from validation data.
+        The other cut beside the report's.
     trained : bool
         Whether the network learned from this scene.
+    cut : str
+        What `threshold` is: 'own', from validation data, or 'even odds', where the protocol has none.
     """
 
     scene: Scene
@@ -67,6 +70,7 @@ class MapPanel:
     probability: Image
     threshold: float
     trained: bool
+    cut: str = "own"
 
     @property
     def counted(self) -> Mask:
@@ -86,9 +90,9 @@ def map_scores(panels: Sequence[MapPanel], figure: str, protocol: str) -> pd.Dat
     Returns
     -------
     pandas.DataFrame
-        figure, protocol, scene, trained, cut ('the report's' or 'own'), threshold, accuracy, iou, and the
-        report's reported_accuracy and reported_iou (NaN where none is known); scenes without outlines have
-        NaN scores.
+        figure, protocol, scene, trained, cut ('the report's' or the panel's), threshold, accuracy, iou, and
+        the report's reported_accuracy and reported_iou (NaN where none is known); scenes without outlines
+        have NaN scores.
     """
     import pandas as pd
 
@@ -96,7 +100,7 @@ def map_scores(panels: Sequence[MapPanel], figure: str, protocol: str) -> pd.Dat
     for panel in panels:
         told = values_of(figure).get(panel.scene.name)
         theirs = (told.test, told.iou) if told else (None, None)
-        for cut, threshold in (("the report's", THRESHOLD), ("own", panel.threshold)):
+        for cut, threshold in (("the report's", THRESHOLD), (panel.cut, panel.threshold)):
             counts = panel.confusion(threshold)
             scores = (np.nan, np.nan) if counts is None else (counts.accuracy, counts.iou)
             name = panel.scene.name
@@ -138,7 +142,8 @@ def _map_row(row: Sequence[Axes], panel: MapPanel, figure: str) -> None:
     told = values_of(figure).get(panel.scene.name)
     first = f"{panel.scene.name} ({'trained on' if panel.trained else 'not trained on'})"
     masks = [
-        _mask_panel(panel, cut, name) for cut, name in ((THRESHOLD, "report's"), (panel.threshold, "own"))
+        _mask_panel(panel, cut, name)
+        for cut, name in ((THRESHOLD, "report's threshold"), (panel.threshold, _CUTS[panel.cut]))
     ]
     if told and told.test is not None:
         title = f"{masks[0][0]}\nthe report: accuracy {told.test:.2f}, IoU {told.iou:.2f}"
@@ -169,7 +174,7 @@ def _truth_panel(panel: MapPanel) -> tuple[str, Image]:
 
 def _mask_panel(panel: MapPanel, threshold: float, name: str) -> tuple[str, Image]:
     mapped, counts = panel.probability >= threshold, panel.confusion(threshold)
-    title = f"{name} threshold {threshold:.2f}"
+    title = f"{name} {threshold:.2f}"
     if counts is None:
         share = mapped[panel.counted].mean() if panel.counted.any() else np.nan
         return f"{title}: {100 * share:.0f} % glacier", outcome_image(mapped, mapped, panel.counted)

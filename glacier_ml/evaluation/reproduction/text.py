@@ -126,7 +126,16 @@ def _numbers(row: Mapping[str, Any]) -> tuple[str, str]:
         f"{_score(row['score'])} {row['chosen_value']:.3f} ({row['chosen']}), "
         f"{row['rival_value']:.3f} ({row['rival']})"
     )
-    return scores, f"{_interval(row)}; {_comparisons(row)}, {kind}"
+    return scores, f"{_interval(row)}; {_comparisons(row)}, {kind}, {seeds_told(row['trainings'])}"
+
+
+def seeds_told(trainings: float) -> str:
+    """How many trainings stand behind a verdict; of several values the least.
+
+    >>> seeds_told(1.0), seeds_told(3)
+    ('one seed', '3 seeds')
+    """
+    return "one seed" if trainings == 1 else f"{trainings:.0f} seeds"
 
 
 def _comparisons(row: Mapping[str, Any]) -> str:
@@ -150,7 +159,7 @@ def _method(decided: pd.DataFrame) -> str:
         "The difference is the report's choice less its strongest rival; positive is for the report. In the "
         "report's protocol its leaky test accuracy decides (all that the report saw), and blocks are its "
         "original tiles (64 px squares for single pixels); in the sound protocol glacier IoU (mean over "
-        "scenes) decides, on blocks of validation pixels. "
+        "scenes) decides, on blocks of validation pixels, of the best of its epochs on these very blocks. "
         f"Intervals are {CONFIDENCE:.0%} block bootstraps for these scenes, paired where both were scored on "
         "the same pixels (tiles of different sizes are not), and corrected for the comparisons within a "
         f"conclusion (Bonferroni), not for the {decided['conclusion'].nunique()} conclusions together. "

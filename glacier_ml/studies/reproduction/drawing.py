@@ -77,7 +77,8 @@ def draw_study(
 def final_network(work: Work, records: Sequence[TrialRecord]) -> NetworkClassifier | None:
     """Load the network of a study with one trial; None where that failed or is still to come.
 
-    Threshold and temperature are fitted on validation data in the sound protocol; the report's keeps .5.
+    Threshold and temperature are fitted on validation data in the sound protocol. The report's recipe leaves
+    no pixel that was not trained on to fit them to: its map is cut at the report's .7 and at even odds.
     """
     ended = [one for one in records if one.state == "complete"]
     classifier = tracking.run_classifier(ended[0].run_id) if ended else None
@@ -93,8 +94,8 @@ def _panels(catalog: Catalog, classifier: NetworkClassifier, protocol: str) -> l
         labelled = index_paired(entry.load()) if protocol == "report" else entry.load()
         truth = labelled.truth if labelled.mask is not None else None
         probability = classifier.probability(labelled.scene)
-        trained = entry.role == "train"
-        panels.append(MapPanel(labelled.scene, truth, probability, classifier.threshold, trained))
+        trained, cut = entry.role == "train", "even odds" if protocol == "report" else "own"
+        panels.append(MapPanel(labelled.scene, truth, probability, classifier.threshold, trained, cut))
     return panels
 
 

@@ -116,9 +116,15 @@ def _run_one(call: Reproduction, work: Work, results: Results) -> bool:
     name, key = study_name(work.experiment, work.data, call.seed), f"{work.study} {work.protocol}"
     known = results.studies.get(key, {})
     wanted = [one for one in call.pictures if work.study in PICTURES[one]]
-    if known.get("study") == name and known.get("complete") and set(wanted) <= set(known["drawn"]):
+    ended = known.get("study") == name and known.get("complete")
+    if ended and set(wanted) <= set(known["drawn"]):
         return True
+    # What an earlier call drew of this study is drawn again: it may show what other inputs gave.
+    wanted = list(dict.fromkeys([*wanted, *known.get("drawn", [])]))
     records = study_trials(name, call.storage)
+    if ended and not records:
+        told = f"{name} is complete in {call.folder}, but not in this storage of studies: trained again"
+        print(told, file=sys.stderr)
     if not _complete(records, work):
         _tune(call, work, name)
         records = study_trials(name, call.storage)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from glacier_ml.evaluation.reproduction.conclusions import conclude
-from glacier_ml.evaluation.reproduction.text import summary
+from glacier_ml.evaluation.reproduction.text import seeds_told, summary
 from glacier_ml.evaluation.reproduction.wishes import answer_wishes, chosen_parameters
 from glacier_ml.products.maps import staged
 from glacier_ml.studies.reproduction.results import Results
@@ -19,6 +21,7 @@ def tell_findings(results: Results, folder: Path, budget: str, seed: int) -> str
     table_1 = chosen_parameters(trials, blocks)
     pictures = [path.name for path in folder.glob("*.png")]
     words = summary(trials, conclusions, wishes, table_1, results.maps, budget, pictures)
+    words = "\n\n".join(part for part in (words.rstrip(), mixed_data(results.studies)) if part) + "\n"
     with staged(folder) as beside:
         conclusions.to_csv(beside / "conclusions.csv", index=False)
         wishes.to_csv(beside / "wishes.csv", index=False)
@@ -26,5 +29,35 @@ def tell_findings(results: Results, folder: Path, budget: str, seed: int) -> str
         (beside / "README.md").write_text(words, encoding="utf-8")
     decided = conclusions[conclusions["decides"]]
     return "\n".join(
-        f"{row.conclusion} ({row.protocol} protocol): {row.holds}" for row in decided.itertuples()
+        f"{row.conclusion} ({row.protocol} protocol{_seeds(row.trainings)}): {row.holds}"
+        for row in decided.itertuples()
+    )
+
+
+def _seeds(trainings: float) -> str:
+    return "" if trainings != trainings else f", {seeds_told(trainings)}"  # NaN: nothing was compared
+
+
+def mixed_data(studies: Mapping[str, Mapping[str, Any]]) -> str:
+    """Name the studies by their data, where one folder holds those of several; '' where it does not.
+
+    Parameters
+    ----------
+    studies : mapping
+        See `Results.studies`.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for key, told in studies.items():
+        study, _, protocol = key.rpartition(" ")
+        found.setdefault(protocol, {}).setdefault(str(told.get("dataset")), []).append(study)
+    named = [
+        f"{protocol} protocol: " + "; ".join(f"{', '.join(own)} of {data}" for data, own in by_data.items())
+        for protocol, by_data in found.items()
+        if len(by_data) > 1
+    ]
+    if not named:
+        return ""
+    return (
+        "## Different data\n\nThese studies do not compare, they were made of different data. "
+        + ". ".join(named)
     )

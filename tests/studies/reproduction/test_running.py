@@ -1,6 +1,7 @@
 """A figure from beginning to end on tiny scenes: interrupted, resumed, done once, drawn, judged."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -9,8 +10,9 @@ from tiny_studies import write_catalog
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.studies import tracking, tuning
-from glacier_ml.studies.reproduction import reproduce
+from glacier_ml.studies.reproduction import drawing, reproduce, running
 from glacier_ml.studies.reproduction.results import read_results
+from glacier_ml.studies.reproduction.telling import mixed_data
 from glacier_ml.studies.trial import run_trial
 
 # Figure 8 with two activations and two nodes.
@@ -91,7 +93,7 @@ def test_a_figure_in_both_protocols_stopped_resumed_and_done_once(inputs, store,
         *("figure_08_sound.png", "figure_08_report.png", "trials.csv", "blocks.json", "studies.json"),
         *("conclusions.csv", "wishes.csv", "table_1.csv"),
     }
-    assert "ReLU for the FFNN (sound protocol): " in capsys.readouterr().out
+    assert "ReLU for the FFNN (sound protocol, one seed): " in capsys.readouterr().out
 
     drawn = (folder / "figure_08_sound.png").stat().st_mtime_ns
     begun.clear()
@@ -145,3 +147,54 @@ def test_another_s_tables_are_told(inputs, store):
     (store / "out/tiny/studies.json").write_text("[")
     with pytest.raises(GlacierError, match="out/tiny: holds tables of a reproduction that cannot be read"):
         run(inputs)
+
+
+MAPS = {**FIGURE, "name": "report-figure-13", "search": {}}
+
+
+def test_maps_are_drawn_and_scored_from_beginning_to_end(inputs, store, monkeypatch, capfd):
+    (store / "figure_13.yaml").write_text(yaml.safe_dump(MAPS))
+    monkeypatch.setattr(drawing, "save_small", lambda figure, path: figure.savefig(path, dpi=20))
+    folder = run(inputs, figure="13", experiments=".")
+    run(inputs, figure="14", experiments=".", protocol="report")  # the same network, other scenes
+    drawn = {path.name for path in folder.glob("*.png")}
+    assert drawn == {"figure_13_sound.png", "figure_13_report.png", "figure_14_report.png"}
+    maps = pd.read_csv(folder / "maps.csv")
+    # early and fjord trained, late is held out; blank, held out too, has no outlines.
+    seen = maps[["figure", "scene", "trained"]].drop_duplicates().to_numpy().tolist()
+    trained = [["figure_13", "early", True], ["figure_13", "fjord", True]]
+    assert sorted(seen) == [*trained, ["figure_13", "late", False], ["figure_14", "blank", False]]
+    assert maps.loc[maps["figure"] == "figure_13", "accuracy"].between(0, 1).all()
+    assert maps.loc[maps["figure"] == "figure_14", "accuracy"].isna().all()
+    cuts = maps.groupby("protocol")["cut"].unique().map(list).to_dict()
+    assert cuts == {"sound": ["the report's", "own"], "report": ["the report's", "even odds"]}
+    assert set(maps.loc[maps["cut"] == "even odds", "threshold"]) == {0.5}
+    check_elsewhere(inputs, folder, monkeypatch, capfd)
+
+
+def check_elsewhere(inputs, folder, monkeypatch, capfd):
+    """What is complete and drawn is left alone beside another storage; what is not drawn needs its trials."""
+    tuned = []
+    monkeypatch.setattr(running, "_tune", lambda call, work, name: tuned.append(work.study))
+    studies = json.loads((folder / "studies.json").read_text())
+    assert studies["figure_13 report"]["drawn"] == ["figure_14", "figure_13"]
+    options = {"experiments": ".", "protocol": "report", "storage": "sqlite:///other.db"}
+    run(inputs, figure="13,14", **options)
+    assert tuned == []
+    studies["figure_13 report"]["drawn"] = ["figure_13"]
+    (folder / "studies.json").write_text(json.dumps(studies))
+    run(inputs, figure="14", **options)
+    told = (
+        "report-figure-13-report-tiny-.* is complete in out/tiny, but not in this storage .*: trained again"
+    )
+    assert tuned == ["figure_13"] and re.search(told, capfd.readouterr().err)
+
+
+def test_a_folder_of_studies_on_different_data_says_so():
+    studies = {
+        "figure_08 sound": {"dataset": "aa"},
+        "figure_09 sound": {"dataset": "bb"},
+        "figure_08 report": {"dataset": "cc"},
+    }
+    assert mixed_data(studies).endswith("sound protocol: figure_08 of aa; figure_09 of bb")
+    assert mixed_data({key: studies[key] for key in ("figure_08 sound", "figure_08 report")}) == ""
