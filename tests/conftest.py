@@ -114,6 +114,7 @@ def store(tmp_path, monkeypatch, empty_database):
 @pytest.fixture(scope="session")
 def tiny_project(tmp_path_factory, empty_database):
     """A folder where both networks were tuned on tiny scenes and promoted: see `tiny_studies.TinyProject`."""
+    import matplotlib
     from tiny_studies import run_tiny_project
 
     folder = tmp_path_factory.mktemp("project")
@@ -122,6 +123,7 @@ def tiny_project(tmp_path_factory, empty_database):
         for name in TOLD:
             patch.delenv(name, raising=False)
         patch.setenv("GLACIER_ML_CACHE", str(folder / "cache"))
+        patch.setitem(matplotlib.rcParams, "savefig.dpi", 25)  # its thirty pictures are to be there, not seen
         patch.chdir(folder)
         project = run_tiny_project(folder)
     return project

@@ -54,8 +54,8 @@ def scripted(values):
 @pytest.fixture(scope="module")
 def fitted():
     """A U-Net trained by the recipe, in pieces for want of memory."""
-    parameters = unet(epochs=3, learning_rate=0.005, batch_pixels=8 * 32**2, epoch_pixels=128 * 32**2)
-    return fit(parameters, PAIR, SPLIT, never, memory_limit=2.5e6)
+    parameters = unet(epochs=3, learning_rate=0.01, batch_pixels=4 * 32**2, epoch_pixels=64 * 32**2)
+    return fit(parameters, PAIR, SPLIT, never, memory_limit=1.3e6)
 
 
 def test_the_report_learns_and_tests_on_its_own_leaky_split(fitted):
@@ -64,9 +64,9 @@ def test_the_report_learns_and_tests_on_its_own_leaky_split(fitted):
 
 
 def test_the_batch_really_used_is_told(fitted):
-    assert fitted.samples.tiles_per_batch == 8
-    assert 1 < fitted.pieces <= 8
-    assert fitted.batch_used == -(-8 // fitted.pieces)
+    assert fitted.samples.tiles_per_batch == 4
+    assert 1 < fitted.pieces <= 4
+    assert fitted.batch_used == -(-4 // fitted.pieces)
 
 
 def test_the_weights_of_the_last_epoch_are_kept():

@@ -348,3 +348,13 @@ def test_a_record_keeps_the_first_epoch_even_if_it_is_worthless(fitted):
     record = Fitted(result.classifier, result.samples)
     record.record({"val/iou": 0.0}, "val/iou")
     assert record.best_epoch == 0 and record.weights
+
+
+def test_a_hybrid_head_is_trained_with_the_rest():
+    parameters = unet(epochs=1, epoch_pixels=8192, batch_pixels=4096, base_filters=2, head_nodes=[3])
+    fitted = fit(parameters, PAIR, SPLIT, nothing)
+    networks = fitted.classifier.network, network_of(parameters, fitted.samples, seed=0)
+    convolutions = [[one for one in it.layers if type(one).__name__ == "Conv2D"] for it in networks]
+    kernel, start = (layers[-2].kernel for layers in convolutions)  # the last is the logit
+    assert kernel.shape == start.shape == (1, 1, 2, 3)
+    assert np.abs(np.array(kernel) - np.array(start)).min() > 0
