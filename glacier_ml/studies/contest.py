@@ -18,7 +18,7 @@ from glacier_ml.evaluation.comparison import (
     earlier_outlines,
 )
 from glacier_ml.evaluation.importance import count_maps, permutation_importance
-from glacier_ml.evaluation.inside_figures import draw_inside
+from glacier_ml.evaluation.inside_figures import draw_importance, draw_inside
 from glacier_ml.evaluation.report.page import Insight, Repeat, write_report
 from glacier_ml.evaluation.report.verdict import shown_name
 from glacier_ml.evaluation.score_tables import subsets_of
@@ -26,6 +26,7 @@ from glacier_ml.evaluation.scores import SCORES
 from glacier_ml.learning.baselines import fit_baselines
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.parameters import UnetParameters
+from glacier_ml.learning.splits import Split
 from glacier_ml.products.maps import check_folder, file_stem, staged
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
 from glacier_ml.scenes.inspection.report import inspect_catalog
@@ -119,16 +120,42 @@ def compare_champions(
     training = load_scenes(catalog, "train")
     found, notes = teams(networks, catalog, training, seeds)
     # The networks' own split: the baselines learn from the very pixels that the networks did.
-    baselines = fit_baselines(list(training), champion_split(networks[-1], training), seed=0)
+    split = champion_split(networks[-1], training)
+    baselines = fit_baselines(list(training), split, seed=0)
     contestants: list[Sequence[Classifier]] = [*found, *([one] for one in baselines)]
     comparison = _compare(contestants, held_out, earlier_outlines(catalog.of_role("train"), held_out))
     repeat = _repeat(networks, catalog, output, seeds, comparison, dataset_digest([*training, *held_out]))
     insight = look_inside([team[0] for team in found], held_out)
+    notes += [*other_pixels(networks, split), *places_again(comparison, training)]
     contest = Contest(comparison, insight, repeat, notes, Path(output))
     for name in _write(contest, catalog):
         tracking.log_files(contest.output / name, "comparison")
     tracking.log_metrics(_metrics(comparison))
     return contest
+
+
+def other_pixels(networks: Sequence[NetworkClassifier], split: Split) -> list[str]:
+    """Sentences on networks that learned from other pixels than those of the split, that of the baselines."""
+    return [
+        f"The {shown_name(one.name)} was trained on other scenes or by another split than the baselines: "
+        "what sets them apart may be that."
+        for one in networks
+        if one.origin["splits"][0]["digest"] != split.digest
+    ]
+
+
+def places_again(comparison: Comparison, training: Sequence[LabelledScene]) -> list[str]:
+    """Sentences on held-out scenes of a place that was trained on, where no earlier outline tells so."""
+    notes = []
+    for one in (maps for maps in comparison.maps if maps.earlier is None):
+        place = one.labelled.entry.place
+        same = [other.scene.name for other in training if place and other.entry.place == place]
+        if same:
+            notes.append(
+                f"{one.name}: its place was trained on, in {', '.join(same)}. It tests the date and never "
+                "the place. There is no outline from before on its grid that could be left unchanged."
+            )
+    return notes
 
 
 def _repeat(
@@ -245,9 +272,19 @@ def _write(contest: Contest, catalog: Catalog) -> list[str]:
         (partial / "table.txt").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
         for one in comparison.maps:
             figures.comparison_maps(one).savefig(partial / f"{file_stem(one.name)}.png", dpi=110)
+        _write_insight(contest.insight, partial)
         page = partial / "report.html"
         write_report(page, comparison, caveats, contest.insight, contest.repeat, contest.notes)
         return sorted(file.name for file in partial.iterdir())
+
+
+def _write_insight(insight: Insight, folder: Path) -> None:
+    """Write the importance of features as a table and a picture, activations as pictures."""
+    if insight.importance is not None:
+        insight.importance.to_csv(folder / "importance.csv", index=False)
+        draw_importance(insight.importance).savefig(folder / "importance.png")
+    for name, figure in insight.activations.items():
+        figure.savefig(folder / f"activations_{file_stem(name)}.png")
 
 
 def score_text(comparison: Comparison, scene: str | None = None, scores: Sequence[str] = PRINTED) -> str:

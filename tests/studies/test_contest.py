@@ -1,21 +1,24 @@
 """The contest on held-out scenes: who is in the table, what is written, what is said."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_classifiers import MadeClassifier
+from made_classifiers import MadeClassifier, sure_map
 from made_scenes import disc, made_scene
 from tiny_studies import SHAPE, wide_disc, write_catalog
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.evaluation.comparison import EARLIER
+from glacier_ml.evaluation.comparison import EARLIER, classify_scenes, compare_maps
+from glacier_ml.evaluation.figures import new_figure
 from glacier_ml.evaluation.report.page import Insight
+from glacier_ml.learning import trees
 from glacier_ml.learning.splits import SplitRule, make_split
 from glacier_ml.studies import contest as contests
-from glacier_ml.studies import tracking
+from glacier_ml.studies import tracking, trial
 from glacier_ml.studies.commands import run_comparison
-from glacier_ml.studies.contest import champions, check_unseen, open_contest
+from glacier_ml.studies.contest import champions, check_unseen, open_contest, other_pixels, places_again
 from glacier_ml.studies.tracking.runs import client
 
 RULES = {"NDSI", "NDSI tuned", "band ratio"}
@@ -23,6 +26,7 @@ ALL = {"ffnn", "unet", *RULES, "gradient boosting", "random forest", EARLIER}
 WRITTEN = {
     *("scores.csv", "differences.csv", "thresholds.csv", "reliability.csv"),
     *("table.txt", "late.png", "report.html"),
+    *("importance.csv", "importance.png", "activations_U-Net_on_a_tile_of_late.png"),
 }
 
 
@@ -30,10 +34,17 @@ WRITTEN = {
 def contest(beside_project, tiny_project, capsys, monkeypatch):
     """A comparison of the tiny project's champions, written beside a file that was there before."""
     monkeypatch.setattr(contests, "SHUFFLES", 1)
+    few_trees(monkeypatch)
     (beside_project / "told").mkdir()
     (beside_project / "told/notes.txt").write_text("mine")
     found = run_comparison(str(tiny_project.catalog), "told", 1)
     return found, capsys.readouterr().out
+
+
+def few_trees(monkeypatch):
+    """Few trees, fitted and asked in no time: enough for ice and ground that lie far apart."""
+    monkeypatch.setattr(trees, "BOOSTING_ROUNDS", 10)
+    monkeypatch.setattr(trees, "FOREST_TREES", 5)
 
 
 def ious_of(comparison):
@@ -118,9 +129,13 @@ def test_a_bare_folder_of_scenes_has_no_test_scene(tmp_path):
 
 
 def test_a_lone_champion_is_compared_with_its_twin(beside_project, tiny_project, capsys, monkeypatch):
-    # slow, and the fixture does both
+    # slow, and the fixture does all of them
     monkeypatch.setattr(contests, "look_inside", lambda networks, scenes: Insight())
     monkeypatch.setattr(contests, "write_report", lambda path, *told: path.touch())
+    monkeypatch.setattr(contests, "inspect_catalog", lambda entries: [])
+    monkeypatch.setattr(contests.figures, "comparison_maps", lambda maps: new_figure(1, 1))
+    monkeypatch.setattr(trial, "log_pictures", lambda *told: None)
+    few_trees(monkeypatch)
     client().delete_registered_model_alias("glacier-unet", "champion")
     assert tracking.model_version("glacier-unet", "champion") is None
     found = run_comparison(str(tiny_project.catalog), "alone", 2)
@@ -132,6 +147,27 @@ def test_a_lone_champion_is_compared_with_its_twin(beside_project, tiny_project,
     one, other = comparison.maps[0].probabilities["ffnn"]
     assert (one != other).any()
     assert "ffnn, seed 1: training ..." in capsys.readouterr().err
+
+
+def test_a_place_that_was_trained_on_is_told_of_without_an_earlier_outline():
+    held, again, other = (made_scene(name, (12, 12)) for name in ("held", "again", "other"))
+    again, other = (replace(one, entry=replace(one.entry, place=place)) for one, place in
+                    ((again, held.entry.place), (other, "elsewhere")))  # fmt: skip
+    maps = classify_scenes([[MadeClassifier({"held": sure_map(held.mask)})]], [held])
+    (note,) = places_again(compare_maps(maps, repeats=2), [again, other])
+    assert note.startswith("held: its place was trained on, in again. It tests the date and never the place.")
+    assert places_again(compare_maps(maps, repeats=2), [other]) == []
+    maps = classify_scenes([[MadeClassifier({"held": sure_map(held.mask)})]], [held], {"held": held.mask})
+    assert places_again(compare_maps(maps, repeats=2), [again]) == []  # the page says so itself
+
+
+def test_a_network_of_another_split_than_the_baselines_is_told_of():
+    scene = made_scene("seen", (60, 60))
+    split, other = (make_split([scene], SplitRule(block=5, gap=gap)) for gap in (1, 2))
+    networks = [MadeClassifier({}, name, origin={"splits": [split.describe()]}) for name in ("ffnn", "unet")]
+    assert other_pixels(networks, split) == []
+    told = other_pixels(networks[:1], other)
+    assert len(told) == 1 and told[0].startswith("The FFNN was trained on other scenes or by another split")
 
 
 def test_less_than_one_seed_is_refused(tmp_path):

@@ -7,6 +7,7 @@ classifiers are Okabe and Ito's, which colour-blind readers tell apart; shapes o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -253,7 +254,30 @@ def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
-def as_image(image: Image, *, photograph: bool) -> tuple[bytes, str]:
+@dataclass(frozen=True)
+class Detail:
+    """How finely maps are stored.
+
+    Attributes
+    ----------
+    longest_side : int
+        Of a map [px]; finer than the first of `DETAILS` is not seen on a page.
+    quality : int
+        Of WebP with loss, 0 to 100.
+    exact : bool
+        Whether maps of few colours are stored without loss.
+    """
+
+    longest_side: int
+    quality: int
+    exact: bool
+
+
+DETAILS = (Detail(1400, 88, True), Detail(1000, 80, False), Detail(700, 65, False), Detail(400, 50, False))
+"""The finest first: which one a page has depends on how many maps there are, and how noisy."""
+
+
+def as_image(image: Image, *, photograph: bool, detail: Detail = DETAILS[0]) -> tuple[bytes, str]:
     """Encode a map for the page: WebP, with loss for photographs and without for maps of few colours.
 
     Returns
@@ -265,13 +289,11 @@ def as_image(image: Image, *, photograph: bool) -> tuple[bytes, str]:
 
     from matplotlib.image import imsave
 
-    stored, step = BytesIO(), max(1, -(-max(image.shape[:2]) // _LONGEST_SIDE))
-    how = {"quality": 88, "method": 4} if photograph else {"lossless": True, "quality": 60, "method": 4}
+    stored, step = BytesIO(), max(1, -(-max(image.shape[:2]) // detail.longest_side))
+    exact = detail.exact and not photograph
+    how = {"lossless": exact, "quality": 60 if exact else detail.quality, "method": 4}
     imsave(stored, np.clip(image[::step, ::step], 0, 1), format="webp", pil_kwargs=how)
     return stored.getvalue(), "image/webp"
-
-
-_LONGEST_SIDE = 1400  # px stored of a map: finer is not seen on a page, and makes files of many megabytes
 
 
 def as_drawing(figure: Figure) -> tuple[bytes, str]:

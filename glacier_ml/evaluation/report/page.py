@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from glacier_ml.scenes.inspection.report import Report
 
 TEMPLATE = "page.html.jinja"
+MAPS_BYTES = 10_000_000
+"""Of all maps together, so that a page with its charts stays below 15 MB."""
 _NAMED = 3  # scenes named in the page's title
 
 
@@ -135,7 +137,7 @@ def render(
     context = {
         **_told(comparison, notes),
         **_charts(comparison),
-        "scenes": [_scene(comparison, one) for one in comparison.maps],
+        **_scenes(comparison),
         "caveats": [_caveat(one) for one in caveats],
         "importance": None if insight.importance is None else _importance(insight.importance),
         "activations": {
@@ -184,17 +186,46 @@ def _charts(comparison: Comparison) -> dict[str, Any]:
     }
 
 
+def _scenes(comparison: Comparison) -> dict[str, Any]:
+    """All scenes, their maps as fine as `MAPS_BYTES` allow, and what is lost by that."""
+    for detail in pictures.DETAILS:
+        images = [_images(comparison, one, detail) for one in comparison.maps]
+        if sum(map(_size, images)) <= MAPS_BYTES:
+            break
+    scenes = [_scene(comparison, one) | some for one, some in zip(comparison.maps, images, strict=True)]
+    return {"scenes": scenes, "coarser": None if detail == pictures.DETAILS[0] else detail.longest_side}
+
+
+def _size(images: Any) -> int:
+    """Characters of all text in nested dictionaries and lists."""
+    if isinstance(images, str):
+        return len(images)
+    parts = images.values() if isinstance(images, dict) else images if isinstance(images, list) else []
+    return sum(map(_size, parts))
+
+
+def _images(comparison: Comparison, maps: SceneMaps, detail: pictures.Detail) -> dict[str, Any]:
+    """Maps of one scene, as data URIs."""
+
+    def photograph(image: pictures.Image) -> str:
+        return _uri(pictures.as_image(image, photograph=True, detail=detail))
+
+    shown = [one for one in pictures.contestants(comparison) if one in maps.masks]
+    return {
+        "false_colour": photograph(false_colour(maps.labelled.scene)),
+        "truth": photograph(pictures.truth_image(maps)),
+        "maps": [_panel(maps, one, detail) for one in shown],
+    }
+
+
 def _scene(comparison: Comparison, maps: SceneMaps) -> dict[str, Any]:
-    """All that the page shows of one scene."""
+    """All that the page shows of one scene beside its maps."""
     scene, name = maps.labelled.scene, maps.name
     glacier, counted = int((maps.truth & maps.valid).sum()), int(maps.valid.sum())
     return {
         "name": name,
         "facts": _facts(maps),
         "glacier_percent": number(100 * glacier / counted, "%"),
-        "false_colour": _uri(pictures.as_image(false_colour(scene), photograph=True)),
-        "truth": _uri(pictures.as_image(pictures.truth_image(maps), photograph=True)),
-        "maps": [_panel(maps, one) for one in pictures.contestants(comparison) if one in maps.masks],
         "bar": _scale_bar(maps),
         "coarse": 2 * scene.shape[1] <= _COLUMN_PX,
         "ratio": f"{scene.shape[1]} / {scene.shape[0]}",
@@ -220,19 +251,23 @@ def _facts(maps: SceneMaps) -> str:
     return ", ".join([*dict.fromkeys(str(one) for one in known if one), size])
 
 
-def _panel(maps: SceneMaps, name: str) -> dict[str, Any]:
+def _panel(maps: SceneMaps, name: str, detail: pictures.Detail) -> dict[str, Any]:
     """Probability and errors of one classifier: of its first map, that of the champion itself."""
     mask = maps.masks[name][0]
     scored = confusion(maps.truth, mask, maps.valid)
     probability = maps.probabilities[name][0] if name != EARLIER else None
     image = None if probability is None else pictures.probability_image(probability, maps.valid)
+
+    def uri(drawn: pictures.Image) -> str:
+        return _uri(pictures.as_image(drawn, photograph=False, detail=detail))
+
     return {
         "name": shown_name(name),
         "rule": name in maps.rules,
         "seeds": len(maps.masks[name]),
         "threshold": None if image is None else maps.thresholds[name][0],
-        "probability": None if image is None else _uri(pictures.as_image(image, photograph=False)),
-        "errors": _uri(pictures.as_image(outcome_image(maps.truth, mask, maps.valid), photograph=False)),
+        "probability": None if image is None else uri(image),
+        "errors": uri(outcome_image(maps.truth, mask, maps.valid)),
         "scores": {key: number(getattr(scored, key)) for key in ("iou", "precision", "recall", "accuracy")},
     }
 

@@ -16,6 +16,7 @@ from matplotlib.image import imread
 
 from glacier_ml.evaluation.figures import NO_DATA, OUTLINE_COLOUR, new_figure, plain
 from glacier_ml.evaluation.report import figures as report_figures
+from glacier_ml.evaluation.report import page as page_module
 from glacier_ml.evaluation.report.page import Insight, Repeat, render, write_report
 from glacier_ml.evaluation.report.tables import (
     DASH,
@@ -32,7 +33,7 @@ from glacier_ml.scenes.inspection.report import Report
 
 REPEAT = Repeat(
     ["glacier-ml compare --data shelf/catalog.yaml --seeds 2"],
-    "0123456789abcdef",
+    "0123456789abcdef-changed",
     "fedcba9876543210",
     {"unet": [0, 1], "ffnn": [0]},
     {"unet": "glacier-unet version 3"},
@@ -107,7 +108,8 @@ def test_the_page_says_what_was_asked_for(page):
         "swir1 <i>lies</i> & shifts",  # escaped in the page, so that it is text here
         "Nothing found.",
         "glacier-ml compare --data shelf/catalog.yaml --seeds 2",
-        "0123456789abcdef",
+        "code 0123456789ab with changes of its own, data",
+        "0123456789abcdef-changed",
         "fedcba9876543210",
         "U-Net, seeds0, 1",
         "glacier-unet version 3",
@@ -122,13 +124,16 @@ def test_the_page_says_what_was_asked_for(page):
         assert told in text, told
 
 
-def test_a_page_of_little_is_a_page(tmp_path):
+def test_a_page_of_little_is_a_page(tmp_path, page, monkeypatch):
+    monkeypatch.setattr(page_module, "MAPS_BYTES", 1)
     lonely = small_comparison([made_scene("late", (40, 50))], seeds=1, earlier=False)
     path = tmp_path / "report.html"
     write_report(path, lonely, [], Insight(), Repeat([], "", "", {}, {}, {}))
     read = Reader(path.read_text(encoding="utf-8"))
     assert read.open == []
     assert "The scenes were not inspected." in read.text and "Inside the networks" not in read.text
+    coarser = "its maps are stored with loss and with sides of at most"
+    assert f"{coarser} 400 px" in read.text and coarser not in page
     assert "seeds" not in read.text.partition("Maps")[0] and "nan" not in read.text.lower().split()
 
 
@@ -230,6 +235,24 @@ def test_images_are_no_larger_than_they_must_be():
     content, kind = report_figures.as_image(np.zeros((3000, 40, 3)), photograph=False)
     assert kind == "image/webp"
     assert imread(BytesIO(content), format="webp").shape[:2] == (1000, 14)  # every third pixel
+
+
+def test_maps_of_a_noisy_page_are_stored_as_fine_as_there_is_room_for(comparison, monkeypatch):
+    first, random = comparison.maps[0], np.random.default_rng(0)
+    noise = {name: [random.random(first.valid.shape, np.float32)] for name in first.probabilities}
+    halves = {name: [0.5] for name in noise}
+    noisy = replace(comparison, maps=[replace(first, probabilities=noise, thresholds=halves)])
+    monkeypatch.setattr(page_module, "_scene", lambda *told: {})  # the maps alone
+    found = [page_module._scenes(noisy)]
+    sizes = [page_module._size(found[0]["scenes"])]
+    for limit in (sizes[0] - 1, 1):
+        monkeypatch.setattr(page_module, "MAPS_BYTES", limit)
+        found.append(page_module._scenes(noisy))
+        sizes.append(page_module._size(found[-1]["scenes"]))
+    finest, *_, coarsest = [one.longest_side for one in report_figures.DETAILS]
+    assert found[0]["coarser"] is None and coarsest < found[1]["coarser"] < finest
+    assert found[2]["coarser"] == coarsest  # nothing fits: the coarsest
+    assert sizes[0] > sizes[1] > sizes[2]
 
 
 @pytest.mark.thorough
