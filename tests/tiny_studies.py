@@ -2,17 +2,20 @@
 
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import yaml
 from made_scenes import disc, made_scene, valley
+from pytest import MonkeyPatch
 
 from glacier_ml.learning.splits import SplitRule, make_split
 from glacier_ml.scenes.catalog import Catalog, dataset_digest
 from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.reading import write_scene
+from glacier_ml.studies import registration
 from glacier_ml.studies.commands import run_promotion, run_study
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.tuning import StudyResult
@@ -127,7 +130,9 @@ def run_tiny_project(folder):
     """Tune both networks in the working folder, FFNN with two trials, U-Net with one; promote both."""
     catalog = write_catalog(folder / "scenes")
     results = {}
-    with redirect_stdout(StringIO()) as printed:
+    with redirect_stdout(StringIO()) as printed, MonkeyPatch.context() as patch:
+        # the trials have their pictures; those of the refits would be seconds for nothing
+        patch.setattr(registration, "run_trial", partial(registration.run_trial, pictures=False))
         for network, trials in (("ffnn", 2), ("unet", 1)):
             path = write_experiment(folder / "experiments", network)
             results[network] = run_study(network, str(path), str(catalog), trials=trials, seed=0)

@@ -66,21 +66,21 @@ def test_importance_of_a_scene_without_glacier_is_drawn(tmp_path):
 
 
 def test_a_tile_is_shown_with_its_layers(tmp_path):
-    classifier = untrained(unet(levels=3, base_filters=4, convolutions=2))
+    classifier = untrained(unet(levels=2, base_filters=4, convolutions=2))
     scene = made_scene("valley", (90, 100), valley, nodata=10)
-    figure = draw_inside(classifier, scene, filters=3)
+    figure = draw_inside(classifier, scene, filters=2)
     text = said(figure, tmp_path)
     for part in (
         "U-Net on valley, rows",
         "down1.2\n32 x 32 px\n4 filters",
-        "bottom3.2\n8 x 8 px\n16 filters",
+        "bottom2.2\n16 x 16 px\n8 filters",
         "up1.2\n32 x 32 px",
         "true outline: 47 % glacier",  # the tile nearest to one half
         "probability",
     ):
         assert part in text
-    # two of the tile and a colour bar, then three filters of each of five layers
-    assert len(figure.axes) == 3 + 3 * 5
+    # two of the tile and a colour bar, then two filters of each of three layers
+    assert len(figure.axes) == 3 + 2 * 3
     chosen = draw_inside(classifier, scene, ["down1.1", "up1.1", "up1.2"], filters=2)
     assert len(chosen.axes) == 3 + 2 * 3
 

@@ -10,7 +10,7 @@ from tiny_studies import RULE, tiny_training
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.splits import make_split
 from glacier_ml.scenes.catalog import open_catalog
-from glacier_ml.studies import tracking
+from glacier_ml.studies import tracking, trial
 from glacier_ml.studies.data import load_scenes
 from glacier_ml.studies.seeds import champion_seed, champion_split, obstacle, teams, twins
 from glacier_ml.studies.tracking.runs import client
@@ -75,7 +75,10 @@ def test_the_seed_of_an_older_champion_is_read_from_its_run(store, champion):
     assert champion_seed(replace(champion, origin={**older, "run_id": "gone"})) is None
 
 
-def test_a_twin_is_trained_as_its_champion_was_and_never_twice(beside_project, tiny_project, capsys):
+def test_a_twin_is_trained_as_its_champion_was_and_never_twice(
+    beside_project, tiny_project, capsys, monkeypatch
+):
+    monkeypatch.setattr(trial, "log_pictures", lambda *told: None)  # slow, and of no matter here
     catalog = open_catalog(str(tiny_project.catalog))
     network = tracking.load_classifier("models:/glacier-ffnn@champion")
     with tracking.start_run("compare", "compare") as parent:
