@@ -12,6 +12,7 @@ from tiny_studies import SHAPE, wide_disc, write_catalog
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.comparison import EARLIER, classify_scenes, compare_maps
 from glacier_ml.evaluation.figures import new_figure
+from glacier_ml.evaluation.report import figures as report_figures
 from glacier_ml.evaluation.report.page import Insight
 from glacier_ml.learning import trees
 from glacier_ml.learning.splits import SplitRule, make_split
@@ -35,6 +36,9 @@ def contest(beside_project, tiny_project, capsys, monkeypatch):
     """A comparison of the tiny project's champions, written beside a file that was there before."""
     monkeypatch.setattr(contests, "SHUFFLES", 1)
     few_trees(monkeypatch)
+    for name in ("iou_intervals", "iou_differences", "reliability_diagrams", "threshold_curves"):
+        monkeypatch.setattr(report_figures, name, lambda *told: new_figure(1, 1))  # the page's own tests draw
+    monkeypatch.setattr(contests.figures, "comparison_maps", lambda maps: new_figure(1, 1))
     (beside_project / "told").mkdir()
     (beside_project / "told/notes.txt").write_text("mine")
     found = run_comparison(str(tiny_project.catalog), "told", 1)
