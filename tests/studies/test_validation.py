@@ -180,7 +180,7 @@ def test_what_is_written_and_logged_names_the_worst_first(store, scenes, trained
     table, _ = validated(scenes)
     assert write_scores(table, "out") == ["folds.csv", "points.png", "summary.txt"]
     text = (store / "out/summary.txt").read_text()
-    assert text.startswith("worst finding: ffnn trained on fjord maps cape with IoU 1.000, where NDSI")
+    assert text.startswith("worst finding: FFNN trained on fjord maps cape with IoU 1.000, where NDSI")
     metrics = mean_scores(table)
     assert metrics == {"place/ffnn/iou": 1.0, "place/NDSI/iou": 0.0}
     assert all(math.isfinite(value) for value in metrics.values())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glacier_ml.evaluation.figures import new_figure
+from glacier_ml.evaluation.report.verdict import shown_name
 from glacier_ml.evaluation.spread.places import ENOUGH_PLACES, WITHIN, group_scores, spread
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def draw_points(table: pd.DataFrame, score: str = "iou") -> Figure:
 
 
 def _draw_rows(axes: Axes, names: list[str]) -> None:
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [shown_name(name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(-0.03, 1.03)
     axes.grid(axis="x", color="0.9")

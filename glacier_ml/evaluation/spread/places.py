@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from glacier_ml.evaluation.report.verdict import shown_name
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -149,11 +151,12 @@ def worst_finding(table: pd.DataFrame) -> str:
     worst = networks.loc[networks.value.idxmin()]
     same = (away.protocol == worst.protocol) & (away.group == worst.group)
     beside = away[same & (away.kind == "baseline")]
-    told = f"{worst.classifier} trained on {worst.trained} maps {worst.group} with IoU {worst.value:.3f}"
+    name = shown_name(worst.classifier)
+    told = f"{name} trained on {worst.trained} maps {worst.group} with IoU {worst.value:.3f}"
     rule = beside[beside.classifier == "NDSI"]
     if len(rule):
         told += f", where NDSI by the usual rule gets {rule.value.iloc[0]:.3f}"
     best = beside.loc[beside.value.idxmax()] if len(beside) else None
     if best is not None and best.classifier != "NDSI":
-        told += f" and the best baseline, {best.classifier}, {best.value:.3f}"
+        told += f" and the best baseline, {shown_name(best.classifier)}, {best.value:.3f}"
     return told

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from glacier_ml.evaluation.report.verdict import shown_name
 from glacier_ml.evaluation.spread.places import (
     ENOUGH_PLACES,
     WITHIN,
@@ -26,6 +27,7 @@ _NAMES = {"place": "places", "region": "regions", "scene": "places", "random": "
 
 def summary(table: pd.DataFrame) -> str:
     """Tell the scores of folds (see `spread`) as text, the worst finding in its first line."""
+    table = table.assign(classifier=table.classifier.map(shown_name))
     points = group_scores(table)
     # The headline leads, whatever order the protocols were run in.
     protocols = sorted(table.protocol.unique(), key=("place", "region", "scene", "block", "random").index)

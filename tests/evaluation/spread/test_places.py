@@ -61,8 +61,8 @@ def test_the_leaky_gap_is_paired_by_place(table):
 
 def test_the_worst_finding_names_place_network_and_the_usual_rule(table):
     assert worst_finding(table) == (
-        "unet trained on not patagonia maps patagonia with IoU 0.004, where NDSI by the usual rule gets 0.655"
-        " and the best baseline, random forest, 0.700"
+        "U-Net trained on not patagonia maps patagonia with IoU 0.004, where NDSI by the usual rule gets "
+        "0.655 and the best baseline, random forest, 0.700"
     )
 
 
@@ -94,10 +94,10 @@ def test_an_interval_lies_within_the_points(values):
 
 def test_the_summary_begins_with_the_worst_and_says_that_two_places_are_too_few(table):
     text = summary(table)
-    assert text.startswith("worst finding: unet trained on not patagonia maps patagonia with IoU 0.004")
+    assert text.startswith("worst finding: U-Net trained on not patagonia maps patagonia with IoU 0.004")
     assert text.index("the headline") < text.index("leaky")
     assert "single points: 2 places are too few for an interval (10 are wanted)" in text
-    assert "a random split flatters, against one place left out, by IoU: unet +0.550" in text
+    assert "a random split flatters, against one place left out, by IoU: U-Net +0.550" in text
 
 
 def many_places():
