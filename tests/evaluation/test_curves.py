@@ -63,3 +63,9 @@ def test_reliability_pools_the_seeds_and_leaves_rules_out(maps):
     row = table[table.bin == 7].iloc[0]
     assert row.probability == pytest.approx(values[inside].mean(), rel=1e-6)
     assert row.glacier == pytest.approx(np.tile(maps.truth[maps.valid], 2)[inside].mean())
+
+
+def test_a_pixel_at_a_threshold_is_glacier_as_in_the_masks():
+    probability = np.array([0.3, 0.7], dtype=np.float32)
+    counts = confusion_by_threshold(np.array([True, True]), probability, np.array([0.3, 0.7]))
+    assert counts[:, 0].tolist() == [2, 1]
