@@ -379,7 +379,7 @@ def test_cross_validation_tells_the_worst_finding_first(beside_project, tiny_pro
     experiment, catalog = tiny_project.experiment("ffnn"), tiny_project.catalog
     assert run("cross-validate", "--data", catalog, "--experiment", experiment, "--protocol", "place") == 0
     told = capsys.readouterr().out
-    assert re.match(r"worst finding: ffnn trained on (cape|fjord) maps (cape|fjord) with IoU ", told)
+    assert re.match(r"worst finding: FFNN trained on (cape|fjord) maps (cape|fjord) with IoU ", told)
     assert "2 places are too few for an interval (10 are wanted)" in told
     files = {path.name for path in (beside_project / "cross_validation").iterdir()}
     assert files == {"folds.csv", "points.png", "summary.txt"}
