@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glacier_ml.evaluation.reproduction.conclusions import conclude
+from glacier_ml.evaluation.reproduction.conclusions import NOT_RUN, conclude
 from glacier_ml.evaluation.reproduction.text import seeds_told, summary
 from glacier_ml.evaluation.reproduction.wishes import answer_wishes, chosen_parameters
 from glacier_ml.products.maps import staged
@@ -14,7 +14,7 @@ from glacier_ml.studies.reproduction.results import Results
 
 
 def tell_findings(results: Results, folder: Path, budget: str, seed: int) -> str:
-    """Write README.md, conclusions.csv, wishes.csv and table_1.csv; gives the conclusions in a few lines."""
+    """Write README.md, conclusions.csv, wishes.csv and table_1.csv; gives what was decided in a few lines."""
     trials, blocks = results.trials, results.blocks
     conclusions = conclude(trials, blocks, budget, seed=seed)
     wishes = answer_wishes(trials, blocks, budget, seed=seed)
@@ -27,7 +27,7 @@ def tell_findings(results: Results, folder: Path, budget: str, seed: int) -> str
         wishes.to_csv(beside / "wishes.csv", index=False)
         table_1.to_csv(beside / "table_1.csv", index=False)
         (beside / "README.md").write_text(words, encoding="utf-8")
-    decided = conclusions[conclusions["decides"]]
+    decided = conclusions[conclusions["decides"] & (conclusions["why"] != NOT_RUN)]
     return "\n".join(
         f"{row.conclusion} ({row.protocol} protocol{_seeds(row.trainings)}): {row.holds}"
         for row in decided.itertuples()
