@@ -76,6 +76,11 @@ def output_option(default: str, told: str) -> Any:
     return click.option("--output", type=FOLDER, default=default, show_default=True, help=told)
 
 
+def seeds_option(default: int, told: str) -> Any:
+    """Give the option for the number of trainings of each champion."""
+    return click.option("--seeds", type=click.IntRange(min=1), default=default, show_default=True, help=told)
+
+
 def experiment_option(default: str) -> Any:
     """Give the option for the experiment file."""
     return click.option(

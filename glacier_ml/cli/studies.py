@@ -15,6 +15,7 @@ from glacier_ml.cli.options import (
     WORD,
     experiment_option,
     output_option,
+    seeds_option,
     tuning_options,
 )
 from glacier_ml.errors import GlacierError
@@ -93,13 +94,7 @@ def cross_validate(data: str | None, experiment: str, seeds: int, protocol: str,
 @cli.command()
 @DATA
 @output_option("comparison", "Folder for tables and maps.")
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="Trainings of each champion; others than the first are made anew, once.",
-)
+@seeds_option(3, "Trainings of each champion; others than the first are made anew, once.")
 def compare(data: str | None, output: str, seeds: int) -> None:
     """Score champions and baselines on the held-out scenes (role test)."""
     from glacier_ml.studies.commands import run_comparison
@@ -154,13 +149,7 @@ def reproduce(data: str | None, **options: Any) -> None:
 @DATA
 @click.option("--trials", type=COUNT, default=3, show_default=True, help="Trials of each study.")
 @SEED_OPTION
-@click.option(
-    "--seeds",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Trainings of each champion in the comparison; three tell what chance does.",
-)
+@seeds_option(1, "Trainings of each champion in the comparison; three tell what chance does.")
 def everything(data: str | None, trials: int | None, seed: int, seeds: int) -> None:
     """Tune both networks, promote, compare on the held-out scenes and map them, in one go."""
     from glacier_ml.studies.commands import run_everything

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from glacier_ml.evaluation.bootstrap import middle
 from glacier_ml.evaluation.report.verdict import shown_name
 
 if TYPE_CHECKING:
@@ -130,8 +131,7 @@ def mean_interval(values: ArrayLike, draws: int = DRAWS, seed: int = 0) -> tuple
     if len(given) < ENOUGH_PLACES:
         return float("nan"), float("nan")
     drawn = np.random.default_rng(seed).integers(len(given), size=(draws, len(given)))
-    low, high = np.percentile(given[drawn].mean(axis=1), (2.5, 97.5))
-    return float(low), float(high)
+    return middle(given[drawn].mean(axis=1))
 
 
 def worst_finding(table: pd.DataFrame) -> str:
