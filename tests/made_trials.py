@@ -33,18 +33,19 @@ class Trials:
     def __init__(self):
         self.rows, self.blocks = [], {}
 
-    def add(self, figure, protocol, accuracy, wobble=0.0, epochs=3, side=64, scored=True, **values):
+    def add(self, figure, protocol, accuracy, wobble=0.0, epochs=3, side=64, scored=True, seed=0, **values):
         """One trial: its accuracy over ten blocks that differ, itself wobbling from block to block."""
         trial = sum(key[:2] == (figure, protocol) for key in self.blocks) + len(self.rows)
         for epoch in range(1, epochs + 1):
             risen = accuracy - 0.1 + 0.1 * epoch / epochs
             scores = {"train/accuracy": risen + 0.05, "val/accuracy": risen, "val/loss": 1 - risen}
             scores |= {"train/iou": risen - 0.05, "val/iou": risen - 0.1}
-            known = {"figure": figure, "protocol": protocol, "trial": trial, "epoch": epoch, "batch": 16}
+            known = {"figure": figure, "protocol": protocol, "seed": seed, "trial": trial}
+            known |= {"epoch": epoch, "batch": 16}
             self.rows.append(known | values | scores)
         if scored:
             accuracies = accuracy + HARD + wobble * WOBBLE * (-1) ** (len(self.blocks) // 2)
-            self.blocks[figure, protocol, trial] = content(accuracies, side)
+            self.blocks[figure, protocol, seed, trial] = content(accuracies, side)
         return self
 
     @property

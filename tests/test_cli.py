@@ -93,7 +93,7 @@ def test_reproduce_hands_over_what_is_asked_for(monkeypatch):
     monkeypatch.setattr(reproduction, "reproduce", lambda *given, **options: seen.append((given, options)))
     assert run("reproduce", "--data", "", "--figure", "5,table_1", "--timeout", "60", "--budget", "tiny") == 0
     asked = {"figure": "5,table_1", "protocol": "both", "budget": "tiny", "output": "reproduction"}
-    others = {"timeout": 60.0, "seed": 0, "storage": None, "experiments": "experiments/report"}
+    others = {"timeout": 60.0, "seed": 0, "seeds": 1, "storage": None, "experiments": "experiments/report"}
     assert seen == [((None,), asked | others)]
 
 

@@ -131,6 +131,7 @@ def predict(data: str | None, model: str, output: str, scheduler: str | None) ->
 @output_option("reproduction", "Folder for figures, tables and a README.")
 @click.option("--timeout", type=SECONDS, default="", help="Seconds after which no further trial starts.")
 @SEED_OPTION
+@seeds_option(1, "Trainings of every value, from --seed on; three tell what chance does.")
 @click.option("--storage", type=WORD, default="", help="Optuna storage URL  [default: sqlite:///optuna.db]")
 @click.option(
     "--experiments", default="experiments/report", show_default=True, help="Folder of the figures' files."

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 BlockFile = Mapping[str, Any]
 """Content of `validation_blocks.json`: side, threshold, scenes {name: {block, counts (tp, fp, fn, tn)}}."""
-TrialKey = tuple[str, str, Any]
-"""(figure, protocol, trial)."""
+TrialKey = tuple[str, str, int, int]
+"""(figure, protocol, seed, trial)."""
 
 SCORES = ("accuracy", "iou")
 REPEATS = 2000
@@ -266,8 +266,7 @@ def count_blocks(
 def sweep_thresholds(
     probabilities: Mapping[str, tuple[NDArray[np.bool_], NDArray[np.floating], NDArray[np.bool_]]],
     thresholds: Sequence[float],
-    protocol: str,
-    figure: str = "wished_threshold",
+    key: tuple[str, str, int],
     side: int = 64,
 ) -> tuple[pd.DataFrame, dict[TrialKey, BlockFile]]:
     """Cut one network's map at several thresholds, each as if it were a trial of its own.
@@ -278,27 +277,28 @@ def sweep_thresholds(
         Scene name to (truth, probability, shown), each (rows, columns): validation pixels where `shown`.
     thresholds : sequence of float
         Glacier at or above.
-    protocol, figure : str
-        As they stand in the two results.
+    key : tuple
+        (figure, protocol, seed), as they stand in the two results.
     side : int
         Of a block [px].
 
     Returns
     -------
     trials : pandas.DataFrame
-        figure, protocol, trial, threshold; one row a threshold.
+        figure, protocol, seed, trial, threshold; one row a threshold.
     blocks : dict
-        (figure, protocol, trial) to the content of a block file.
+        (figure, protocol, seed, trial) to the content of a block file.
     """
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
     blocks: dict[TrialKey, BlockFile] = {}
-    for trial, threshold in enumerate(thresholds):
-        rows.append({"figure": figure, "protocol": protocol, "trial": trial, "threshold": float(threshold)})
+    for trial, threshold in enumerate(map(float, thresholds)):
         scenes = {
             name: count_blocks(truth, probability >= threshold, shown & np.isfinite(probability), side)
             for name, (truth, probability, shown) in probabilities.items()
         }
-        blocks[figure, protocol, trial] = {"side": side, "threshold": float(threshold), "scenes": scenes}
+        known = dict(zip(("figure", "protocol", "seed"), key, strict=True))
+        rows.append(known | {"trial": trial, "threshold": threshold})
+        blocks[*key, trial] = {"side": side, "threshold": threshold, "scenes": scenes}
     return pd.DataFrame(rows), blocks

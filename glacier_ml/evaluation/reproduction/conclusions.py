@@ -99,9 +99,10 @@ def conclude(
     Parameters
     ----------
     trials : pandas.DataFrame
-        figure (`reported.STUDIES`), protocol, trial and the searched parameters; one row or more a trial.
+        figure (`reported.STUDIES`), protocol, seed, trial and the searched parameters; one row or more a
+        trial, whose number counts within its seed.
     blocks : mapping
-        (figure, protocol, trial) to the content of its `validation_blocks.json`; trials without are left out.
+        (figure, protocol, seed, trial) to the trial's `validation_blocks.json`; those without are left out.
     budget : str
         Named in every row.
     repeats, seed : int
@@ -143,8 +144,8 @@ def candidates(
     own = trials[(trials["figure"] == study) & (trials["protocol"] == protocol)]
     if any(column not in own for column in columns):
         return []
-    for _, row in own.drop_duplicates("trial").iterrows():
-        content = blocks.get((study, protocol, row["trial"]))
+    for _, row in own.drop_duplicates(["seed", "trial"]).iterrows():
+        content = blocks.get((study, protocol, row["seed"], row["trial"]))
         if content is not None:
             parts = tuple(_plain(row[column]) for column in columns)
             value = study if not parts else parts[0] if len(parts) == 1 else parts
@@ -163,8 +164,8 @@ def unscored(
     """Values whose trials left no counts, in words: those at which training failed."""
     own = trials[trials["figure"].isin(studies) & (trials["protocol"] == protocol)]
     found = []
-    for _, row in own.drop_duplicates(["figure", "trial"]).iterrows():
-        if (row["figure"], protocol, row["trial"]) not in blocks:
+    for _, row in own.drop_duplicates(["figure", "seed", "trial"]).iterrows():
+        if (row["figure"], protocol, row["seed"], row["trial"]) not in blocks:
             parts = tuple(_plain(row.get(column)) for column in columns)
             found.append(shown(parts[0] if len(parts) == 1 else parts or row["figure"]))
     return list(dict.fromkeys(found))

@@ -45,8 +45,8 @@ def draw_curves(trials: pd.DataFrame, figure: str, protocol: str, budget: str = 
     Parameters
     ----------
     trials : pandas.DataFrame
-        figure, protocol, trial, epoch, the searched parameter, train/accuracy, val/accuracy and, for the
-        table, val/iou; trials of one value (other seeds) are averaged.
+        figure, protocol, seed, trial, epoch, the searched parameter, train/accuracy, val/accuracy and, for
+        the table, val/iou; trials of one value (other seeds) are averaged.
     figure : str
         A key of `CURVES`.
     protocol : str
@@ -77,7 +77,7 @@ def draw_curves(trials: pd.DataFrame, figure: str, protocol: str, budget: str = 
     table = drawn.add_subplot(grid[:, 2])
     _value_table(table, figure, own, column, values, protocol)
     drawn.legend(*drawn.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=9)
-    drawn.suptitle(_title(figure, protocol, budget))
+    drawn.suptitle(_title(trials, figure, protocol, budget))
     return drawn
 
 
@@ -105,8 +105,11 @@ def _named(score: str) -> str:
     return "glacier IoU" if score == "iou" else score
 
 
-def _title(figure: str, protocol: str, budget: str) -> str:
+def _title(trials: pd.DataFrame, figure: str, protocol: str, budget: str) -> str:
+    own = trials[trials["figure"].str.startswith(figure) & (trials["protocol"] == protocol)]
+    seeds = own["seed"].nunique()
     told = f"{protocol} protocol" + (f", {budget} budget" if budget else "")
+    told += f", mean over {seeds} seeds" if seeds > 1 else ""
     return f"Figure {int(figure[7:9])}. {FIGURES[figure[:9]]}\n{told}"
 
 
@@ -180,7 +183,7 @@ def _cell(value: float | None) -> str:
 
 def last_epochs(own: pd.DataFrame) -> pd.DataFrame:
     """The last epoch's row of every trial."""
-    return own.sort_values("epoch").groupby("trial").tail(1)
+    return own.sort_values("epoch").groupby(["seed", "trial"]).tail(1)
 
 
 def draw_heat_maps(trials: pd.DataFrame, figure: str, protocol: str, budget: str = "") -> Figure:
@@ -214,7 +217,7 @@ def draw_heat_maps(trials: pd.DataFrame, figure: str, protocol: str, budget: str
         _heat_row(drawn, row, name, across, tables, protocol)
     notes = [f"The report, {shown(one.value)}: {_told(one)}" for one in values_of(figure).values()]
     drawn.supxlabel("\n".join(notes), fontsize=9)
-    drawn.suptitle(_title(figure, protocol, budget))
+    drawn.suptitle(_title(trials, figure, protocol, budget))
     return drawn
 
 

@@ -147,14 +147,16 @@ def _score(name: str) -> str:
 
 
 def _method(decided: pd.DataFrame) -> str:
-    once = decided["trainings"].min() == 1
+    once, several = (decided["trainings"] == 1).any(), (decided["trainings"] > 1).any()
     told = (
-        "Each value was trained once: the intervals hold what other blocks of these scenes would have done, "
-        "and not what another seed would have done. The report's own two trainings of one setting (288 px, "
-        "ReLU, Adam) end at .89 and .85. "
+        f"{'Where a value was trained from one seed' if several else 'Each value was trained once'}: the "
+        "intervals hold what other blocks of these scenes would have done, and not what another seed would "
+        "have done. The report's own two trainings of one setting (288 px, ReLU, Adam) end at .89 and .85. "
         if once
         else ""
     )
+    if several:
+        told += "Intervals of several seeds hold what other seeds would have done, too. "
     return (
         "The difference is the report's choice less its strongest rival; positive is for the report. In the "
         "report's protocol its leaky test accuracy decides (all that the report saw), and blocks are its "
@@ -195,7 +197,7 @@ def _wishes(wishes: pd.DataFrame) -> str:
         parts.append(
             f"**{question}** {_answered(best)} ({protocol} protocol, against {best['reference']}: "
             f"{number(best['reference_value'])}; intervals corrected for {_comparisons(best)}"
-            f"{', one training each' if best['trainings'] == 1 else ''}.)\n\n{table}"
+            f", {seeds_told(best['trainings'])}.)\n\n{table}"
         )
     return "\n\n".join(parts)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 HEAT_MAPS = ("figure_07", "figure_09")
 # Maps of scenes with outlines, and of those without.
 WITH_OUTLINES, WITHOUT = ("figure_10", "figure_11", "figure_13"), ("figure_12", "figure_14")
+MAPS = (*WITH_OUTLINES, *WITHOUT)
 
 
 def draw_scenes(catalog: Catalog, pictures: Sequence[str], folder: Path) -> None:
@@ -61,7 +62,7 @@ def draw_study(
             drawn[picture] = draw_curves(results.trials, picture, **told)
         elif picture in HEAT_MAPS:
             drawn[picture] = draw_heat_maps(results.trials, picture, **told)
-    maps = [one for one in pictures if one in (*WITH_OUTLINES, *WITHOUT)]
+    maps = [one for one in pictures if one in MAPS]
     if maps and (classifier := final_network(work, records)):
         panels = _panels(catalog, classifier, work.protocol)
         for picture in maps:
@@ -100,7 +101,7 @@ def _panels(catalog: Catalog, classifier: NetworkClassifier, protocol: str) -> l
 
 
 def threshold_trials(
-    work: Work, records: Sequence[TrialRecord]
+    work: Work, records: Sequence[TrialRecord], seed: int
 ) -> tuple[pd.DataFrame, dict[TrialKey, Mapping[str, Any]]]:
     """Cut the validation map of a study's network at each threshold, as if each were a trial."""
     ended = [one for one in records if one.state == "complete"]
@@ -111,5 +112,6 @@ def threshold_trials(
         for scene in work.data.scenes
         if classifier and (mask := shown[scene.scene.name]).any()
     }
-    trials, blocks = sweep_thresholds(probabilities, work.experiment.thresholds, work.protocol, work.study)
+    key = (work.study, work.protocol, seed)
+    trials, blocks = sweep_thresholds(probabilities, work.experiment.thresholds, key)
     return trials.assign(state="complete", run_id=ended[0].run_id if ended else ""), blocks

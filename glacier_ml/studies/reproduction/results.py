@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BLOCKS = "validation_blocks.json"  # as a trial logs it
+KEY = ("figure", "protocol", "seed", "trial")
 SCORES = ("train/accuracy", "val/accuracy", "train/iou", "val/iou", "val/loss")
-TrialKey = tuple[str, str, int]
-"""(study, protocol, trial)."""
+TrialKey = tuple[str, str, int, int]
+"""(study, protocol, seed, trial)."""
 
 
 @dataclass
@@ -29,15 +30,15 @@ class Results:
     Attributes
     ----------
     trials : DataFrame
-        figure (the study), protocol, trial, state, the searched parameters, epoch (from 1), train/accuracy,
-        val/accuracy, train/iou, val/iou, val/loss, batch (samples seen at once), seed, run_id; one
-        row an epoch.
+        figure (the study), protocol, seed, trial, state, the searched parameters, epoch (from 1),
+        train/accuracy, val/accuracy, train/iou, val/iou, val/loss, batch (samples seen at once), run_id;
+        one row an epoch.
     blocks : dict
-        (study, protocol, trial) to what its run logged as `validation_blocks.json`.
+        (study, protocol, seed, trial) to what its run logged as `validation_blocks.json`.
     maps : DataFrame
         Scores of the final networks' maps, see `evaluation.reproduction.maps.map_scores`.
     studies : dict
-        'study protocol' to the study's name, its trials, how many of them ended, and what is drawn of it.
+        'study protocol seed' to the study's name, its trials, how many of them ended, what is drawn of it.
     """
 
     trials: pd.DataFrame
@@ -46,22 +47,34 @@ class Results:
     studies: dict[str, dict[str, Any]]
 
     def replace(
-        self, study: str, protocol: str, trials: pd.DataFrame, blocks: Mapping[TrialKey, Mapping[str, Any]]
+        self,
+        key: tuple[str, str, int],
+        trials: pd.DataFrame,
+        blocks: Mapping[TrialKey, Mapping[str, Any]],
     ) -> None:
-        """Put a study's trials in the place of those that are there."""
-        self.trials = _replaced(self.trials, study, protocol, trials)
-        kept = {key: value for key, value in self.blocks.items() if key[:2] != (study, protocol)}
+        """Put a study's trials in the place of those that are there; its key is (study, protocol, seed)."""
+        self.trials = _replaced(self.trials, ("figure", "protocol", "seed"), key, trials)
+        kept = {other: value for other, value in self.blocks.items() if other[:3] != key}
         self.blocks = {**kept, **blocks}
+
+    def forget_unlike(self, study: str, protocol: str, told: Mapping[str, Any]) -> None:
+        """Drop the seeds of a study that were trained on other data or by another experiment file."""
+        for key, known in list(self.studies.items()):
+            name, side, seed = key.split()
+            alike = all(known.get(one) == told[one] for one in ("dataset", "experiment"))
+            if (name, side) == (study, protocol) and not alike:
+                del self.studies[key]
+                self.replace((study, protocol, int(seed)), self.trials.iloc[:0], {})
 
     def replace_maps(self, figure: str, protocol: str, scores: pd.DataFrame) -> None:
         """Put a figure's map scores in the place of those that are there."""
-        self.maps = _replaced(self.maps, figure, protocol, scores)
+        self.maps = _replaced(self.maps, ("figure", "protocol"), (figure, protocol), scores)
 
     def write(self, folder: Path) -> None:
         """Write trials.csv, blocks.json, maps.csv and studies.json."""
         blocks = [
-            {"figure": study, "protocol": protocol, "trial": trial, **content}
-            for (study, protocol, trial), content in self.blocks.items()
+            {"figure": study, "protocol": protocol, "seed": seed, "trial": trial, **content}
+            for (study, protocol, seed, trial), content in self.blocks.items()
         ]
         with staged(folder) as beside:
             self.trials.to_csv(beside / "trials.csv", index=False)
@@ -81,12 +94,12 @@ def read_results(folder: Path) -> Results:
     import pandas as pd
 
     if not (folder / "studies.json").exists():
-        return Results(pd.DataFrame(columns=["figure", "protocol"]), {}, pd.DataFrame(), {})
+        return Results(pd.DataFrame(columns=list(KEY)), {}, pd.DataFrame(), {})
     try:
         trials = pd.read_csv(folder / "trials.csv", keep_default_na=False, na_values=[""])
         listed = json.loads((folder / "blocks.json").read_text())
         studies = json.loads((folder / "studies.json").read_text())
-        blocks = {(one.pop("figure"), one.pop("protocol"), int(one.pop("trial"))): one for one in listed}
+        blocks: dict[Any, Any] = {tuple(one.pop(column) for column in KEY): one for one in listed}
         maps = _read_maps(folder / "maps.csv")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise GlacierError(
@@ -104,13 +117,16 @@ def _read_maps(path: Path) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def _replaced(table: pd.DataFrame, figure: str, protocol: str, rows: pd.DataFrame) -> pd.DataFrame:
+def _replaced(
+    table: pd.DataFrame, columns: Sequence[str], key: Sequence[Any], rows: pd.DataFrame
+) -> pd.DataFrame:
     import pandas as pd
 
     if table.empty:
         return rows.reset_index(drop=True)
-    kept = table[(table["figure"] != figure) | (table["protocol"] != protocol)]
-    return pd.concat([part for part in (kept, rows) if len(part)], ignore_index=True)
+    kept = table[(table[list(columns)] != list(key)).any(axis=1)]
+    parts = [part for part in (kept, rows) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else kept
 
 
 def collect_trials(
@@ -128,13 +144,12 @@ def collect_trials(
     for record in records:
         if record.state not in ("complete", "failed") or not record.run_id:
             continue
-        known = {"figure": study, "protocol": protocol, "trial": record.number, "state": record.state}
-        told = {"batch": tracking.run_metrics(record.run_id).get("batch_used"), "seed": seed}
+        known = dict(zip(KEY, (study, protocol, seed, record.number), strict=True))
+        known |= {"state": record.state}
+        told = {"batch": tracking.run_metrics(record.run_id).get("batch_used"), "run_id": record.run_id}
         for epoch, metrics in enumerate(tracking.run_history(record.run_id), 1):
             scores = {name: metrics.get(name) for name in SCORES}
-            row = {**known, **record.values, "epoch": epoch, **scores, **told, "run_id": record.run_id}
-            rows.append(row)
+            rows.append({**known, **record.values, "epoch": epoch, **scores, **told})
         if record.state == "complete":
-            blocks[study, protocol, record.number] = tracking.logged_dict(record.run_id, BLOCKS)
-    columns = ["figure", "protocol", "trial"]
-    return pd.DataFrame(rows, columns=None if rows else columns), blocks
+            blocks[study, protocol, seed, record.number] = tracking.logged_dict(record.run_id, BLOCKS)
+    return pd.DataFrame(rows, columns=None if rows else list(KEY)), blocks

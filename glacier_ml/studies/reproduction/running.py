@@ -15,7 +15,7 @@ from glacier_ml.scenes.catalog import Catalog, open_catalog
 from glacier_ml.studies import tracking
 from glacier_ml.studies.experiment import Budget
 from glacier_ml.studies.records import TrialRecord, study_trials
-from glacier_ml.studies.reproduction.drawing import draw_scenes, draw_study, threshold_trials
+from glacier_ml.studies.reproduction.drawing import MAPS, draw_scenes, draw_study, threshold_trials
 from glacier_ml.studies.reproduction.plan import (
     EXPERIMENTS,
     PICTURES,
@@ -42,12 +42,18 @@ class Reproduction:
     folder: Path
     deadline: float | None = None
     seed: int = 0
+    seeds: int = 1
     storage: str | None = None
 
     @property
     def late(self) -> bool:
         """Whether no further trial may start."""
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def drawn_from(self, work: Work, seed: int) -> list[str]:
+        """Pictures that one seed's trials of a study are needed for; the first seed's network maps."""
+        pictures = [one for one in self.pictures if work.study in PICTURES[one] and one != "table_1"]
+        return [one for one in pictures if seed == self.seed or one not in MAPS]
 
 
 def reproduce(
@@ -76,7 +82,7 @@ def reproduce(
     experiments : str
         Folder of the experiment files, one a study.
     **chosen
-        `seed` and `storage`, an Optuna storage URL.
+        `seed`; `seeds`, trainings of every value, from `seed` on; `storage`, an Optuna storage URL.
 
     Returns the folder of README.md, figures and tables; GlacierError comes before any run is opened.
     """
@@ -96,42 +102,39 @@ def _run_all(call: Reproduction, works: Sequence[Work]) -> None:
     """Draw the scenes, run the studies in order until the time is over, and tell what they found."""
     results, done = read_results(call.folder), 0
     draw_scenes(call.catalog, call.pictures, call.folder)
-    for number, work in enumerate(works):
+    left = [(seed, work) for seed in range(call.seed, call.seed + call.seeds) for work in works]
+    for number, (seed, work) in enumerate(left):
         if call.late:
             break
         print(
-            f"{number + 1}/{len(works)}: {work.study}, {work.protocol} protocol, "
+            f"{number + 1}/{len(left)}: {work.study}, {work.protocol} protocol, seed {seed}, "
             f"{work.experiment.trials} trials",
             file=sys.stderr,
         )
-        done += _run_one(call, work, results)
+        done += _run_one(call, work, seed, results)
     if not results.trials.empty:
         print(tell_findings(results, call.folder, call.budget, call.seed))
     tracking.log_files(call.folder, "reproduction")
-    _tell_end(done, works, call.folder)
+    _tell_end(done, len(left), call.folder)
 
 
-def _run_one(call: Reproduction, work: Work, results: Results) -> bool:
-    """Run, collect and draw one study; says whether it is complete."""
-    name, key = study_name(work.experiment, work.data, call.seed), f"{work.study} {work.protocol}"
+def _run_one(call: Reproduction, work: Work, seed: int, results: Results) -> bool:
+    """Run, collect and draw one study from one seed; says whether it is complete."""
+    name, key = study_name(work.experiment, work.data, seed), f"{work.study} {work.protocol} {seed}"
+    digests = {"dataset": work.data.digest[:12], "experiment": work.experiment.digest[:12]}
+    results.forget_unlike(work.study, work.protocol, digests)
     known = results.studies.get(key, {})
-    wanted = [one for one in call.pictures if work.study in PICTURES[one]]
-    ended = known.get("study") == name and known.get("complete")
+    wanted = call.drawn_from(work, seed)
+    ended = known.get("study") == name and known["complete"]
     if ended and set(wanted) <= set(known["drawn"]):
         return True
     # What an earlier call drew of this study is drawn again: it may show what other inputs gave.
     wanted = list(dict.fromkeys([*wanted, *known.get("drawn", [])]))
-    records = study_trials(name, call.storage)
-    if ended and not records:
-        told = f"{name} is complete in {call.folder}, but not in this storage of studies: trained again"
-        print(told, file=sys.stderr)
-    if not _complete(records, work):
-        _tune(call, work, name)
-        records = study_trials(name, call.storage)
-    trials, blocks = collect_trials(work.study, work.protocol, records, call.seed)
+    records = _trained(call, work, seed, name, ended)
+    trials, blocks = collect_trials(work.study, work.protocol, records, seed)
     if work.experiment.thresholds and len(trials):
-        trials, blocks = threshold_trials(work, records)
-    results.replace(work.study, work.protocol, trials, blocks)
+        trials, blocks = threshold_trials(work, records, seed)
+    results.replace((work.study, work.protocol, seed), trials, blocks)
     complete = _complete(records, work)
     results.studies[key] = {
         "study": name,
@@ -139,13 +142,24 @@ def _run_one(call: Reproduction, work: Work, results: Results) -> bool:
         "ended": sum(one.state in ENDED for one in records),
         "complete": complete,
         "drawn": wanted if complete else [],
-        "dataset": work.data.digest[:12],
-        "experiment": work.experiment.digest[:12],
+        **digests,
     }
     if len(trials):
         draw_study(call.catalog, work, wanted, records, results, call.folder, call.budget)
     results.write(call.folder)
     return complete
+
+
+def _trained(call: Reproduction, work: Work, seed: int, name: str, ended: bool) -> list[TrialRecord]:
+    """Trials of a study, trained where the storage has not all of them; `ended`: the folder has."""
+    records = study_trials(name, call.storage)
+    if ended and not records:
+        told = f"{name} is complete in {call.folder}, but not in this storage of studies: trained again"
+        print(told, file=sys.stderr)
+    if _complete(records, work):
+        return records
+    _tune(call, work, seed, name)
+    return study_trials(name, call.storage)
 
 
 def _complete(records: Sequence[TrialRecord], work: Work) -> bool:
@@ -155,11 +169,12 @@ def _complete(records: Sequence[TrialRecord], work: Work) -> bool:
     return not left and ended >= work.experiment.trials
 
 
-def _tune(call: Reproduction, work: Work, name: str) -> None:
+def _tune(call: Reproduction, work: Work, seed: int, name: str) -> None:
     tags = {
         "figure": work.study,
         "protocol": work.protocol,
         "budget": call.budget,
+        "seed": str(seed),
         "dataset": work.data.digest[:12],
         "split": work.data.split.digest[:12],
         "experiment_file": work.experiment.digest[:12],
@@ -170,7 +185,7 @@ def _tune(call: Reproduction, work: Work, name: str) -> None:
         tracking.log_dict(work.experiment.model_dump(mode="json"), "experiment.json")
         tracking.log_dict(work.data.origin, "data.json")
         try:
-            tune(work.experiment, work.data, timeout=left, seed=call.seed, storage=call.storage)
+            tune(work.experiment, work.data, timeout=left, seed=seed, storage=call.storage)
         except GlacierError as error:
             # A grid all of whose trials fail is a finding; the other figures go on.
             if not any(one.state == "failed" for one in study_trials(name, call.storage)):
@@ -178,7 +193,7 @@ def _tune(call: Reproduction, work: Work, name: str) -> None:
             print(f"{work.study}, {work.protocol} protocol: {error}", file=sys.stderr)
 
 
-def _tell_end(done: int, works: Sequence[Work], folder: Path) -> None:
-    if done < len(works):
-        print(f"{done} of {len(works)} studies are complete; the same command goes on with the rest")
+def _tell_end(done: int, studies: int, folder: Path) -> None:
+    if done < studies:
+        print(f"{done} of {studies} studies are complete; the same command goes on with the rest")
     print(f"figures, tables and what holds: {(folder / 'README.md').resolve()}")

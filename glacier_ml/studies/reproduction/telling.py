@@ -46,10 +46,10 @@ def mixed_data(studies: Mapping[str, Mapping[str, Any]]) -> str:
     studies : mapping
         See `Results.studies`.
     """
-    found: dict[str, dict[str, list[str]]] = {}
+    found: dict[str, dict[str, dict[str, None]]] = {}  # studies in their order, each once
     for key, told in studies.items():
-        study, _, protocol = key.rpartition(" ")
-        found.setdefault(protocol, {}).setdefault(str(told.get("dataset")), []).append(study)
+        study, protocol, _ = key.split()
+        found.setdefault(protocol, {}).setdefault(str(told.get("dataset")), {})[study] = None
     named = [
         f"{protocol} protocol: " + "; ".join(f"{', '.join(own)} of {data}" for data, own in by_data.items())
         for protocol, by_data in found.items()

@@ -123,7 +123,8 @@ def test_counts_of_blocks_add_up_to_the_confusion_of_the_map():
 def test_a_sweep_of_thresholds_scores_each_as_a_trial():
     probability = np.array([[0.2, 0.6, np.nan], [0.8, 0.4, 0.9]])
     truth = np.array([[False, True, True], [True, False, False]])
-    trials, blocks = sweep_thresholds({"a": (truth, probability, np.ones((2, 3), bool))}, (0.5, 0.7), "sound")
-    assert trials["threshold"].tolist() == [0.5, 0.7]
-    assert blocks["wished_threshold", "sound", 0]["scenes"]["a"]["counts"] == [[2, 1, 0, 2]]
-    assert blocks["wished_threshold", "sound", 1]["scenes"]["a"]["counts"] == [[1, 1, 1, 2]]
+    maps = {"a": (truth, probability, np.ones((2, 3), bool))}
+    trials, blocks = sweep_thresholds(maps, (0.5, 0.7), ("wished_threshold", "sound", 4))
+    assert trials["threshold"].tolist() == [0.5, 0.7] and trials["seed"].tolist() == [4, 4]
+    assert blocks["wished_threshold", "sound", 4, 0]["scenes"]["a"]["counts"] == [[2, 1, 0, 2]]
+    assert blocks["wished_threshold", "sound", 4, 1]["scenes"]["a"]["counts"] == [[1, 1, 1, 2]]

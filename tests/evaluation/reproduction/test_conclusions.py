@@ -115,15 +115,15 @@ def test_what_was_not_run_or_failed_is_told():
 
 def test_trainings_of_one_value_count_as_one():
     trials = Trials()
-    for accuracy in (0.7, 0.9):
-        trials.add("figure_08", "sound", accuracy, activation="relu")
-        trials.add("figure_08", "sound", accuracy - 0.1, activation="tanh")
+    for seed, accuracy in enumerate((0.7, 0.9)):
+        trials.add("figure_08", "sound", accuracy, seed=seed, activation="relu")
+        trials.add("figure_08", "sound", accuracy - 0.1, seed=seed, activation="tanh")
     found = verdict(trials, "ReLU for the FFNN", "iou", "sound")
     assert (found.trainings, found.comparisons, found.holds) == (2, 1, "cannot be told")
 
 
 def test_without_a_trial_there_is_no_row():
-    empty = pd.DataFrame(columns=["figure", "protocol", "trial"])
+    empty = pd.DataFrame(columns=["figure", "protocol", "seed", "trial"])
     assert conclude(empty, {}, "small").columns.tolist() == list(COLUMNS)
     assert answer_wishes(empty, {}, "small").columns.tolist() == list(WISH_COLUMNS)
     assert len(conclude(empty, {}, "small")) == len(chosen_parameters(empty, {})) == 0

@@ -67,8 +67,9 @@ def test_other_protocols_show_glacier_iou_too(trials):
 
 def test_trainings_of_one_value_are_averaged():
     made = Trials().add("figure_08", "report", 0.7, activation="relu")
-    made.add("figure_08", "report", 0.9, activation="relu")
+    made.add("figure_08", "report", 0.9, seed=1, activation="relu")
     figure = draw_curves(made.table, "figure_08", "report")
+    assert figure.get_suptitle().endswith("report protocol, mean over 2 seeds")
     np.testing.assert_allclose(lines(figure.axes[1])["ReLU"].get_ydata()[-1], 0.8)
 
 
@@ -118,6 +119,8 @@ def test_a_figure_without_trials_is_told(trials):
 
 
 def test_the_last_epoch_of_each_trial_counts(trials):
+    seeds = pd.DataFrame({"seed": [0, 0, 1, 1], "trial": [0, 0, 0, 0], "epoch": [1, 2, 1, 3]})
+    assert last_epochs(seeds)["epoch"].tolist() == [2, 3]
     last = last_epochs(trials[(trials["figure"] == "figure_06") & (trials["protocol"] == "report")])
     assert last["epoch"].tolist() == [3, 3, 3]
 

@@ -51,7 +51,23 @@ def test_the_readme_answers_a_wish_with_a_number_and_an_interval(trials):
     (line,) = [line for line in text.splitlines() if line.startswith("**Does noise")]
     # IoU of an accuracy a is a / (2 - a): .9/1.1 - .8/1.2 = .1515, but for the blocks that differ
     assert "Another choice is better beyond chance" in line and "differs from 0 by +0.15" in line
-    assert "intervals corrected for 1 comparison, one training each" in line
+    assert "intervals corrected for 1 comparison, one seed." in line
+
+
+def test_the_readme_says_which_verdicts_hold_what_other_seeds_do():
+    made = Trials()
+    for seed in (0, 1, 2):
+        for noise, accuracy in ((0.0, 0.8), (0.01, 0.9)):
+            made.add("wished_noise", "sound", accuracy + 0.001 * seed, 0.004, seed=seed, noise=noise)
+        made.add("figure_08", "sound", 0.8 + 0.001 * seed, seed=seed, activation="relu")
+        made.add("figure_08", "sound", 0.7 + 0.001 * seed, seed=seed, activation="tanh")
+    text = written(made)
+    assert "intervals corrected for 1 comparison, 3 seeds.)" in text
+    assert "paired, 3 seeds |" in text and "trained once" not in text
+    assert "Intervals of several seeds hold what other seeds would have done, too." in text
+    for size in (96, 288):
+        made.add("figure_05", "sound", 0.8, tile_size=size)
+    assert "Where a value was trained from one seed: the intervals hold what other blocks" in written(made)
 
 
 def test_pictures_stand_in_their_figures_section(trials):
@@ -98,7 +114,7 @@ def test_the_batch_that_memory_allowed_is_named(trials):
 
 def test_a_reproduction_without_a_trial_says_so():
     empty = Trials()
-    empty.rows = [{"figure": "figure_05", "protocol": "sound", "trial": 0, "tile_size": 96}]
+    empty.rows = [{"figure": "figure_05", "protocol": "sound", "seed": 0, "trial": 0, "tile_size": 96}]
     table = empty.table.iloc[:0]
     results = [conclude(table, {}, "tiny"), answer_wishes(table, {}, "tiny"), chosen_parameters(table, {})]
     text = summary(table, *results, pd.DataFrame(), "tiny", ["figure_03.png"])

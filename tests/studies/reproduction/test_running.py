@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -102,6 +103,31 @@ def test_a_figure_in_both_protocols_stopped_resumed_and_done_once(inputs, store,
     check_runs(found.trials)
 
 
+def test_seeds_are_trainings_of_one_value_and_add_to_what_is_there(inputs, store, monkeypatch, capsys):
+    run(inputs, protocol="sound")
+    begun = stop_at(monkeypatch, 0, None)
+    folder = run(inputs, protocol="sound", seeds=2)
+    assert len(begun) == 2  # the second seed's alone
+    keys = [("figure_08", "sound", seed, trial) for seed in (0, 1) for trial in (0, 1)]
+    assert sorted(read_results(folder).blocks) == keys
+    conclusions = pd.read_csv(folder / "conclusions.csv").set_index("conclusion")
+    assert (conclusions.loc["ReLU for the FFNN", "trainings"] == 2).all()
+    assert "ReLU for the FFNN (sound protocol, 2 seeds): " in capsys.readouterr().out
+
+    changed = {**FIGURE, "parameters": {**FIGURE["parameters"], "nodes": 3}}
+    (store / "figure_08.yaml").write_text(yaml.safe_dump(changed))
+    run(inputs, protocol="sound", experiments=".")  # seed 1 of the other experiment goes
+    assert sorted(read_results(folder).blocks) == keys[:2]
+
+
+def test_a_table_needs_no_network_and_further_seeds_draw_no_map():
+    work = SimpleNamespace(study="figure_13")
+    pictures = ("figure_09", "figure_13", "figure_14", "table_1")
+    call = running.Reproduction(None, pictures, "tiny", None, seed=3)
+    assert call.drawn_from(work, 3) == ["figure_13", "figure_14"] and call.drawn_from(work, 4) == []
+    assert call.drawn_from(SimpleNamespace(study="figure_09"), 4) == ["figure_09"]
+
+
 def check_runs(trials):
     """Every trial is a run below its study's, below the reproduction's; nothing is registered."""
     for run_id in trials["run_id"].unique():
@@ -126,7 +152,7 @@ def test_a_grid_whose_trials_all_fail_does_not_stop_the_others(inputs, store, mo
     folder = run(inputs, protocol="sound")
     assert "figure_08, sound protocol: " in capfd.readouterr().err
     studies = json.loads((folder / "studies.json").read_text())
-    assert studies["figure_08 sound"]["complete"] and studies["figure_08 sound"]["ended"] == 2
+    assert studies["figure_08 sound 0"]["complete"] and studies["figure_08 sound 0"]["ended"] == 2
     assert pd.read_csv(folder / "trials.csv").empty
 
 
@@ -175,13 +201,13 @@ def test_maps_are_drawn_and_scored_from_beginning_to_end(inputs, store, monkeypa
 def check_elsewhere(inputs, folder, monkeypatch, capfd):
     """What is complete and drawn is left alone beside another storage; what is not drawn needs its trials."""
     tuned = []
-    monkeypatch.setattr(running, "_tune", lambda call, work, name: tuned.append(work.study))
+    monkeypatch.setattr(running, "_tune", lambda call, work, seed, name: tuned.append(work.study))
     studies = json.loads((folder / "studies.json").read_text())
-    assert studies["figure_13 report"]["drawn"] == ["figure_14", "figure_13"]
+    assert studies["figure_13 report 0"]["drawn"] == ["figure_14", "figure_13"]
     options = {"experiments": ".", "protocol": "report", "storage": "sqlite:///other.db"}
     run(inputs, figure="13,14", **options)
     assert tuned == []
-    studies["figure_13 report"]["drawn"] = ["figure_13"]
+    studies["figure_13 report 0"]["drawn"] = ["figure_13"]
     (folder / "studies.json").write_text(json.dumps(studies))
     run(inputs, figure="14", **options)
     told = (
@@ -192,9 +218,10 @@ def check_elsewhere(inputs, folder, monkeypatch, capfd):
 
 def test_a_folder_of_studies_on_different_data_says_so():
     studies = {
-        "figure_08 sound": {"dataset": "aa"},
-        "figure_09 sound": {"dataset": "bb"},
-        "figure_08 report": {"dataset": "cc"},
+        "figure_08 sound 0": {"dataset": "aa"},
+        "figure_08 sound 1": {"dataset": "aa"},
+        "figure_09 sound 0": {"dataset": "bb"},
+        "figure_08 report 0": {"dataset": "cc"},
     }
     assert mixed_data(studies).endswith("sound protocol: figure_08 of aa; figure_09 of bb")
-    assert mixed_data({key: studies[key] for key in ("figure_08 sound", "figure_08 report")}) == ""
+    assert mixed_data({key: studies[key] for key in ("figure_08 sound 1", "figure_08 report 0")}) == ""
