@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glacier_ml.learning.ratios import ratio
 from glacier_ml.learning.splits import number_blocks
 
 Mask = NDArray[np.bool_]
@@ -85,7 +86,7 @@ def defined_mean(values: Values, axis: int, weights: Values | None = None) -> Va
     weighed = np.broadcast_to(1.0 if weights is None else weights, values.shape)
     weighed = np.where(np.isfinite(values), weighed, 0)
     total, whole = (np.nan_to_num(values) * weighed).sum(axis=axis), weighed.sum(axis=axis)
-    return np.divide(total, whole, out=np.full(np.shape(total), np.nan), where=whole > 0)
+    return ratio(total, whole)
 
 
 def enough_blocks(blocks: Sequence[int]) -> bool:
@@ -161,5 +162,4 @@ def _block_counts(truth: Mask, mapped: Mask, blocks: NDArray[np.integer]) -> NDA
 
 
 def _ious(counts: NDArray[np.int64]) -> Values:
-    both, either = counts[..., 0], counts[..., 1]
-    return np.divide(both, either, out=np.full(both.shape, np.nan), where=either > 0)
+    return ratio(counts[..., 0], counts[..., 1])

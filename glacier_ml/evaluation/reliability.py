@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from glacier_ml.learning.ratios import ratio
+
 BINS = 15
 """Bins of equal width from 0 to 1, the number that Guo et al. (2017) take."""
 
@@ -63,11 +65,7 @@ def reliability(bins: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
         (..., BINS), 0 to 1; NaN where a bin is empty.
     """
     pixels = bins[..., 0]
-    said, seen = (
-        np.divide(bins[..., part], pixels, out=np.full(pixels.shape, np.nan), where=pixels > 0)
-        for part in (1, 2)
-    )
-    return said, seen
+    return ratio(bins[..., 1], pixels), ratio(bins[..., 2], pixels)
 
 
 def expected_calibration_error(bins: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,7 +95,7 @@ def expected_calibration_error(bins: NDArray[np.float64]) -> NDArray[np.float64]
     """
     pixels = bins[..., 0].sum(axis=-1)
     gaps = np.abs(bins[..., 1] - bins[..., 2]).sum(axis=-1)
-    return np.divide(gaps, pixels, out=np.full(pixels.shape, np.nan), where=pixels > 0)
+    return ratio(gaps, pixels)
 
 
 def brier_score(squared: NDArray[np.float64], pixels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,5 +120,4 @@ def brier_score(squared: NDArray[np.float64], pixels: NDArray[np.float64]) -> ND
     >>> float(brier_score(np.array(0.9**2 + 0.1**2), np.array(2.0)).round(3))
     0.41
     """
-    squared = np.asarray(squared, np.float64)
-    return np.divide(squared, pixels, out=np.full(squared.shape, np.nan), where=np.asarray(pixels) > 0)
+    return ratio(squared, pixels)

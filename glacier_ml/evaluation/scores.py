@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glacier_ml.evaluation.boundaries import TOLERANCES
 from glacier_ml.evaluation.reliability import brier_score, expected_calibration_error
 from glacier_ml.evaluation.tallies import Tally
+from glacier_ml.learning.ratios import ratio
 
 Values = NDArray[np.float64]
 Better = Literal["higher", "lower", "nearer 0"]
@@ -228,12 +229,12 @@ def pixel_scores(confusion: NDArray) -> dict[str, Values]:
     tp, fp, fn, tn = np.moveaxis(np.asarray(confusion, np.float64), -1, 0)
     chance = (tp + fp) * (fp + tn) + (tp + fn) * (fn + tn)
     return {
-        "accuracy": _ratio(tp + tn, tp + fp + fn + tn),
-        "precision": _ratio(tp, tp + fp),
-        "recall": _ratio(tp, tp + fn),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "iou": _ratio(tp, tp + fp + fn),
-        "kappa": _ratio(2 * (tp * tn - fp * fn), chance),
+        "accuracy": ratio(tp + tn, tp + fp + fn + tn),
+        "precision": ratio(tp, tp + fp),
+        "recall": ratio(tp, tp + fn),
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        "iou": ratio(tp, tp + fp + fn),
+        "kappa": ratio(2 * (tp * tn - fp * fn), chance),
     }
 
 
@@ -263,7 +264,7 @@ def boundary_scores(matched: NDArray) -> dict[str, Values]:
     """
     mapped, right, true, found = np.moveaxis(np.asarray(matched, np.float64), -1, 0)
     # 2 P R / (P + R) with P = right / mapped and R = found / true
-    both = _ratio(2 * right * found, right * true + found * mapped)
+    both = ratio(2 * right * found, right * true + found * mapped)
     nothing = np.where(mapped + true > 0, 0.0, np.nan)
     values = np.where(right + found > 0, both, nothing)
     return {f"boundary_f1_{px}px": values[..., place] for place, px in enumerate(TOLERANCES)}
@@ -300,7 +301,7 @@ def distance_scores(histograms: NDArray, steps: NDArray) -> dict[str, Values]:
     histograms = np.asarray(histograms, np.float64)
     pooled = histograms.sum(axis=-2)
     return {
-        "distance_mean_m": _ratio(pooled @ steps, pooled.sum(axis=-1)),
+        "distance_mean_m": ratio(pooled @ steps, pooled.sum(axis=-1)),
         "distance_median_m": _percentile(pooled, steps, 50),
         "distance_p95_m": _percentile(histograms, steps, 95).max(axis=-1),
     }
@@ -333,12 +334,8 @@ def area_scores(confusion: NDArray, pixel_area_km2: float) -> dict[str, Values]:
     counted = np.where(tp + fp + fn + tn > 0, fp - fn, np.nan)
     return {
         "area_error_km2": counted * pixel_area_km2,
-        "area_error_percent": _ratio(100 * (fp - fn), tp + fn),
+        "area_error_percent": ratio(100 * (fp - fn), tp + fn),
     }
-
-
-def _ratio(part: Values, whole: Values) -> Values:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) != 0)
 
 
 def _percentile(histogram: Values, steps: NDArray, percent: int) -> Values:

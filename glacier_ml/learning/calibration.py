@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning.ratios import ratio
 from glacier_ml.scenes.scene import Scene
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def iou_by_threshold(
     mapped_true = _at_or_above(np.bincount(bins[truth], minlength=size))
     mapped = _at_or_above(np.bincount(bins, minlength=size))
     union = np.count_nonzero(truth) + mapped - mapped_true
-    return np.divide(mapped_true, union, out=np.full(len(candidates), np.nan), where=union > 0)
+    return ratio(mapped_true, union)
 
 
 def _at_or_above(counts: NDArray[np.int64]) -> NDArray[np.int64]:

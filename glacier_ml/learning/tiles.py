@@ -108,8 +108,10 @@ def tile_origins(length: int, size: int) -> list[int]:
 def blend_weights(window: int, overlap: int) -> NDArray[np.float32]:
     """Weights (window, window) that fall off linearly over the overlap, so that neighbours sum to 1.
 
-    >>> blend_weights(8, 4)[4].round(3).tolist()
-    [0.125, 0.375, 0.625, 0.875, 0.875, 0.625, 0.375, 0.125]
+    In eighths; the last two of one window and the first two of the next lie on the same pixels:
+
+    >>> (8 * blend_weights(8, 2)[4]).tolist()
+    [2.0, 6.0, 8.0, 8.0, 8.0, 8.0, 6.0, 2.0]
     """
     profile = np.ones(window, dtype=np.float32)
     if overlap:

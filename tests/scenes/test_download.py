@@ -1,6 +1,5 @@
 """What surrounds a download: ids, regions, files, catalogs, interruptions; Earth Engine itself is made up."""
 
-import doctest
 from pathlib import Path
 
 import geopandas
@@ -371,7 +370,3 @@ def test_odd_answers_are_told_in_one_line(info):
 @given(INFO)
 def test_many_odd_answers_are_told_in_one_line(info):
     check_odd_answer(info)
-
-
-def test_the_examples_in_the_texts_hold():
-    assert doctest.testmod(module).failed == 0

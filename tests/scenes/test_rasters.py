@@ -1,6 +1,5 @@
 """One band to a file and back, whole or not at all."""
 
-import doctest
 import os
 import resource
 import struct
@@ -12,7 +11,6 @@ from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes import rasters
 from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster, write_raster
 from glacier_ml.scenes.scene import Grid
 
@@ -136,7 +134,3 @@ def test_a_damaged_name_inside_a_file_is_told_in_one_line(tmp_path, tiny_grid):
     with pytest.raises(GlacierError, match=r"^scene: .*blue\.tif cannot be read"):
         with open_raster(path, "scene") as dataset:
             grid_of(dataset, "scene")
-
-
-def test_the_examples_of_rasters_hold():
-    assert doctest.testmod(rasters).failed == 0

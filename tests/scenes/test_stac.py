@@ -1,6 +1,5 @@
 """STAC Items of every catalog's layout, and the lines that refuse what is no scene."""
 
-import doctest
 import json
 import socket
 import sys
@@ -11,7 +10,6 @@ from landsat_bundles import CLOUD, FILL, SATURATED, SHAPE, date_of, made_bundle,
 from made_items import archive_item, bare_item, cloud_item, made_item, newest_item, numbers, written
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes import addresses, assets, stac
 from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.reading import open_scene
 from glacier_ml.scenes.scene import BANDS
@@ -30,11 +28,6 @@ def check_reflectance(scene, sensor_ceiling=True):
             expected[SATURATED] = values[SATURATED]
         np.testing.assert_allclose(values, expected, atol=2e-5)  # half a step of Level 2 is 1.4e-5
     assert np.argwhere(~scene.valid).tolist() == [list(FILL)]
-
-
-@pytest.mark.parametrize("module", [addresses, assets, stac])
-def test_the_examples_in_the_docstrings_hold(module):
-    assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.parametrize("sensor", ["TM", "ETM+", "OLI"])

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.evaluation.bootstrap import defined_mean
+from glacier_ml.learning.ratios import ratio
 from glacier_ml.learning.splits import number_blocks
 
 if TYPE_CHECKING:
@@ -164,17 +166,13 @@ def _digest(content: BlockFile, numbers: list, counts: list[NDArray[np.float64]]
 
 def _mean_score(groups: Sequence[NDArray[np.float64]], score: str) -> NDArray[np.float64]:
     """[(draws, 4), ...] -> (draws,): mean over groups where the score is defined."""
-    parts = [_score(group, score) for group in groups]
-    table = np.stack(parts)
-    defined = np.isfinite(table)
-    total = np.where(defined, table, 0).sum(axis=0)
-    return np.divide(total, defined.sum(axis=0), out=np.full(total.shape, np.nan), where=defined.any(axis=0))
+    return defined_mean(np.stack([_score(group, score) for group in groups]), axis=0)
 
 
 def _score(counts: NDArray[np.float64], score: str) -> NDArray[np.float64]:
     hit, false, missed, left = np.moveaxis(counts, -1, 0)
     right, whole = (hit + left, counts.sum(axis=-1)) if score == "accuracy" else (hit, hit + false + missed)
-    return np.divide(right, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    return ratio(right, whole)
 
 
 def compare_scores(

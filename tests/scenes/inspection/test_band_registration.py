@@ -1,6 +1,5 @@
 """Known shifts of bands and masks come back; bands and masks in their place are left in peace."""
 
-import doctest
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from scipy import ndimage
 
 from glacier_ml.scenes.catalog import open_catalog
-from glacier_ml.scenes.inspection import registration
 from glacier_ml.scenes.inspection.findings import BAND_SHIFT, MASK_SHIFT
 from glacier_ml.scenes.inspection.registration import band_shifts, mask_shift
 from glacier_ml.scenes.made.synthetic import make_scene
@@ -135,7 +133,3 @@ def test_real_masks_lie_within_what_can_be_told_once_they_are_reprojected(real_s
         found = mask_shift([labelled.scene], [labelled.truth])
         assert not found.exceeds(MASK_SHIFT)
         assert found.length < 1.5
-
-
-def test_doctests():
-    assert doctest.testmod(registration).failed == 0

@@ -1,6 +1,5 @@
 """Whole reports: the faults of the real scenes, what the generator put into made ones, and nothing else."""
 
-import doctest
 import json
 import math
 from dataclasses import replace
@@ -13,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.catalog import Catalog, CatalogEntry, open_catalog
-from glacier_ml.scenes.inspection import findings, places, report, sample, season
+from glacier_ml.scenes.inspection import findings, season
 from glacier_ml.scenes.inspection.report import Report, inspect_catalog, inspect_scene
 from glacier_ml.scenes.made.ground import (
     DEBRIS,
@@ -285,11 +284,6 @@ def test_whatever_the_values_a_report_or_one_line_comes_thoroughly(
 ):
     grid: Grid = tiny_grid(shape=(6, 8), north=north)
     inspect_oddities(grid, tmp_path_factory.mktemp("odd"), bands, outlines)
-
-
-@pytest.mark.parametrize("module", [findings, places, report, sample])
-def test_doctests(module):
-    assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.parametrize(("tag", "day"), [("2007-13-45", None), ("2007-09-17", "2007-09-17")])

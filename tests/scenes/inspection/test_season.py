@@ -1,10 +1,7 @@
 """Months against the ablation season of their hemisphere."""
 
-import doctest
-
 import pytest
 
-from glacier_ml.scenes.inspection import season as module
 from glacier_ml.scenes.inspection.season import judge_season, season, season_figures
 
 ALASKA, PATAGONIA = 61.0, -49.4
@@ -81,7 +78,3 @@ def test_nothing_is_told_without_a_date_a_place_or_a_winter():
     assert judged({}, ALASKA) == []
     assert season_figures(NO_SUN | {"date": "2007-01-01"}, BANDS, None) == []
     assert judged({"date": "2007-01-01"}, -9.1) == []
-
-
-def test_doctests():
-    assert doctest.testmod(module).failed == 0

@@ -1,6 +1,5 @@
 """Archives of bundles: which files they give, and what they refuse, with nothing left behind."""
 
-import doctest
 import gzip
 import io
 import random
@@ -71,10 +70,6 @@ def refusal(path, wanted=lambda name: True):
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("2007: ")
     return str(caught.value)
-
-
-def test_the_examples():
-    assert doctest.testmod(archives).failed == 0
 
 
 @pytest.mark.parametrize("container", ["tar", "tar.gz", "zip"])

@@ -1,7 +1,5 @@
 """Bundles: one reflectance from every sensor, collection, metadata form and container."""
 
-import doctest
-
 import numpy as np
 import pytest
 from landsat_bundles import (
@@ -28,7 +26,7 @@ from landsat_bundles import (
 from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.landsat import archives, bundles
+from glacier_ml.scenes.landsat import archives
 from glacier_ml.scenes.landsat.bundles import open_bundle
 from glacier_ml.scenes.scene import BANDS
 
@@ -51,10 +49,6 @@ def refusal(path, name="2007"):
     assert "/vsi" not in str(caught.value)
     assert str(path.parent) not in str(caught.value)
     return str(caught.value)
-
-
-def test_the_examples():
-    assert doctest.testmod(bundles).failed == 0
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

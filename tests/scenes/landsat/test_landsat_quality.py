@@ -1,7 +1,5 @@
 """Quality bands: the bits of every collection and sensor, and our own."""
 
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.landsat import quality
 from glacier_ml.scenes.landsat.names import SENSOR_BANDS
 from glacier_ml.scenes.landsat.quality import MASKS, encode_quality, quality_masks
 from glacier_ml.scenes.scene import BANDS
@@ -20,10 +17,6 @@ def flags(value, kind, sensor="TM", dtype=np.int64):
     masks = quality_masks(np.array([[value]]).astype(dtype), kind, sensor)
     assert all(mask.dtype == bool and mask.shape == (1, 1) for mask in masks.values())
     return {name for name, mask in masks.items() if mask.item()}
-
-
-def test_the_examples():
-    assert doctest.testmod(quality).failed == 0
 
 
 def test_the_masks_and_their_bits_stay_as_files_have_them():

@@ -1,13 +1,11 @@
 """MTL files of every form, collection and sensor, and the lines that bad ones are refused with."""
 
-import doctest
 import json
 
 import pytest
 from landsat_bundles import COLLECTIONS, FORMS, SENSORS, date_of, mtl_groups, mtl_text, product_id, scene_id
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.landsat import metadata, mtl
 from glacier_ml.scenes.landsat.metadata import read_metadata
 from glacier_ml.scenes.landsat.names import SENSOR_BANDS
 
@@ -61,11 +59,6 @@ def refusal(content):
     message = str(caught.value)
     assert message.startswith("2007: MTL: ") and len(message.splitlines()) == 1
     return message
-
-
-@pytest.mark.parametrize("module", [metadata, mtl])
-def test_the_examples(module):
-    assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.parametrize("form", FORMS)

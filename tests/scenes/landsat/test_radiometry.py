@@ -1,6 +1,5 @@
 """From digital numbers to reflectance, against figures worked out by hand."""
 
-import doctest
 import math
 from datetime import date
 
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from landsat_bundles import mtl_groups, mtl_text
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.landsat import radiometry
 from glacier_ml.scenes.landsat.metadata import read_metadata
 from glacier_ml.scenes.landsat.names import SENSOR_BANDS
 from glacier_ml.scenes.landsat.radiometry import (
@@ -45,10 +43,6 @@ def refusal(metadata, method=None):
         rescale(metadata, method, "2007")
     assert str(caught.value).startswith("2007: ") and len(str(caught.value).splitlines()) == 1
     return str(caught.value)
-
-
-def test_the_examples():
-    assert doctest.testmod(radiometry).failed == 0
 
 
 @pytest.mark.parametrize(
