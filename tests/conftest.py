@@ -25,6 +25,19 @@ TINY_REFLECTANCE = {
 }
 
 
+# Minutes each, one after the other: begun first, so that no worker is left with them at the end.
+LONG = ("test_main_job.py", "test_running.py", "test_inspection_report.py", "test_outline_damage.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep on one worker what shares a file's fixtures, or the tiny project; the long ones come first."""
+    for item in items:
+        shared = "tiny_project" in item.fixturenames
+        item.add_marker(pytest.mark.xdist_group("tiny_project" if shared else item.path.stem))
+    items.sort(key=lambda item: (item.path.name not in LONG, "tiny_project" not in item.fixturenames))
+
+
 @pytest.fixture(scope="session")
 def real_scenes():
     """Folder of the Landsat scenes: $GLACIER_ML_REAL_DATA, else shared/scenes near the checkout."""
