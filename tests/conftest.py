@@ -26,7 +26,10 @@ TINY_REFLECTANCE = {
 
 
 # Minutes each, one after the other: begun first, so that no worker is left with them at the end.
-LONG = ("test_main_job.py", "test_running.py", "test_inspection_report.py", "test_outline_damage.py")
+LONG = (
+    *("test_main_job.py", "test_made_bar.py", "test_running.py"),
+    *("test_inspection_report.py", "test_outline_damage.py", "test_stac_fuzz.py"),
+)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -307,6 +307,7 @@ def test_a_missing_band_or_mask_is_one_line(tmp_path):
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(1800)
 @pytest.mark.real_data
 def test_the_stored_baselines_of_the_landsat_scenes_are_small(real_scenes, tmp_path, monkeypatch):
     from glacier_ml.learning.splits import make_split

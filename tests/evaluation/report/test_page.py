@@ -256,6 +256,7 @@ def test_maps_of_a_noisy_page_are_stored_as_fine_as_there_is_room_for(comparison
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(1800)
 def test_a_browser_shows_every_image(page, tmp_path):
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:

@@ -131,6 +131,7 @@ def test_any_content_is_read_or_refused_in_one_line(content):
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(1800)
 @settings(max_examples=10_000, deadline=None, derandomize=True)
 @given(contents)
 def test_any_content_is_read_or_refused_in_one_line_thoroughly(content):
