@@ -176,7 +176,7 @@ def _score(counts: NDArray[np.float64], score: str) -> NDArray[np.float64]:
 
 
 def compare_scores(
-    first: Sequence[Resampled], second: Sequence[Resampled], comparisons: int = 1
+    first: Sequence[Resampled], second: Sequence[Resampled], comparisons: int = 1, matched: bool = False
 ) -> Difference:
     """Difference of mean scores, first minus second, with an interval that holds for all comparisons at once.
 
@@ -191,6 +191,9 @@ def compare_scores(
         The trainings of each side: one, or several with other seeds.
     comparisons : int
         How many differences are looked at together.
+    matched : bool
+        Each of the first is of the same network as its counterpart in the second, as with two thresholds:
+        their differences vary, not they.
     """
     from scipy.special import stdtrit
 
@@ -198,7 +201,7 @@ def compare_scores(
     means = [float(np.mean([one.value for one in side])) for side in sides]
     difference = means[0] - means[1]
     digests = {one.blocks for side in sides for one in side}
-    variances, freedoms = _trainings(sides)
+    variances, freedoms = _trainings(sides, matched)
     for digest in sorted(digests):
         drawn, freedom = _drawn(sides, digest)
         variances.append(float(np.nanvar(drawn)) if np.isfinite(drawn).any() else float("nan"))
@@ -213,9 +216,10 @@ def compare_scores(
     return Difference(difference, difference - reach, difference + reach, len(digests) == 1, blocks)
 
 
-def _trainings(sides: Sequence[Sequence[Resampled]]) -> tuple[list[float], list[int]]:
-    """Variance of the mean over each side's trainings, and its degrees of freedom."""
-    repeated = [[one.value for one in side] for side in sides if len(side) > 1]
+def _trainings(sides: Sequence[Sequence[Resampled]], matched: bool) -> tuple[list[float], list[int]]:
+    """Variance of the mean over each side's trainings, or over their differences, with degrees of freedom."""
+    values = [np.array([one.value for one in side]) for side in sides]
+    repeated = [it for it in ([values[0] - values[1]] if matched else values) if len(it) > 1]
     return [float(np.var(it, ddof=1)) / len(it) for it in repeated], [len(it) - 1 for it in repeated]
 
 

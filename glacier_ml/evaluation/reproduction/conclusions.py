@@ -71,10 +71,11 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """A value and the score of its trainings."""
+    """A value, the score of its trainings, and the runs in which they were trained ('' where unknown)."""
 
     value: Any
     trainings: tuple[Resampled, ...]
+    runs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -140,18 +141,26 @@ def candidates(
 
     A value is a tuple where several columns were searched, and the study's name where none was.
     """
-    found: dict[Any, list[Resampled]] = {}
+    found: dict[Any, list[tuple[Resampled, str]]] = {}
     own = trials[(trials["figure"] == study) & (trials["protocol"] == protocol)]
     if any(column not in own for column in columns):
         return []
-    for _, row in own.drop_duplicates(["seed", "trial"]).iterrows():
+    for _, row in own.drop_duplicates(["seed", "trial"]).sort_values("seed", kind="stable").iterrows():
         content = blocks.get((study, protocol, row["seed"], row["trial"]))
         if content is not None:
             parts = tuple(_plain(row[column]) for column in columns)
             value = study if not parts else parts[0] if len(parts) == 1 else parts
             pooled = protocol == "report"
-            found.setdefault(value, []).append(resample(content, score, pooled, repeats, seed))
-    return [Candidate(value, tuple(trainings)) for value, trainings in found.items()]
+            scored = resample(content, score, pooled, repeats, seed)
+            run = row.get("run_id")
+            found.setdefault(value, []).append((scored, run if isinstance(run, str) else ""))
+    return [Candidate(value, *map(tuple, zip(*trained, strict=True))) for value, trained in found.items()]
+
+
+def differ(first: Candidate, second: Candidate, comparisons: int) -> Difference:
+    """Compare two values; networks that both have in common, cut at two thresholds, count as one each."""
+    matched = first.runs == second.runs and all(first.runs)
+    return compare_scores(first.trainings, second.trainings, comparisons, matched)
 
 
 def unscored(
@@ -218,10 +227,7 @@ def _judge(
 
 def _verdict(chosen: list[Candidate], rivals: list[Candidate]) -> dict[str, Any]:
     comparisons = len(chosen) * len(rivals)
-    table = {
-        rival.name: [compare_scores(one.trainings, rival.trainings, comparisons) for one in chosen]
-        for rival in rivals
-    }
+    table = {rival.name: [differ(one, rival, comparisons) for one in chosen] for rival in rivals}
     better = [name for name, row in table.items() if all(one.high < 0 for one in row)]
     worse = [name for name, row in table.items() if any(one.low > 0 for one in row)]
     room = [name for name, row in table.items() if not any(one.low >= -MARGIN for one in row)]

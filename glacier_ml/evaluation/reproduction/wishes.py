@@ -14,9 +14,8 @@ from glacier_ml.evaluation.reproduction.block_scores import (
     BlockFile,
     Difference,
     TrialKey,
-    compare_scores,
 )
-from glacier_ml.evaluation.reproduction.conclusions import DECISIVE, Candidate, candidates, signed
+from glacier_ml.evaluation.reproduction.conclusions import DECISIVE, Candidate, candidates, differ, signed
 from glacier_ml.evaluation.reproduction.reported import REPORT_TABLE_1, shown
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def _alternatives(found: Sequence[Candidate], wanted: Any) -> list[dict[str, Any
     highest = max(others, key=lambda one: one.score, default=None)
     rows = []
     for one in others:
-        difference = compare_scores(one.trainings, reference.trainings, len(others))
+        difference = differ(one, reference, len(others))
         rows.append(
             {
                 "reference": reference.name,

@@ -88,6 +88,18 @@ def test_trainings_that_differ_widen_the_interval():
     assert found.high - found.difference == pytest.approx(12.706 * 0.05, rel=1e-3)
 
 
+def test_two_cuts_of_the_same_networks_differ_by_what_their_differences_do():
+    # Blocks are alike, so that the trainings alone vary: each network loses .1 and .12 by its other cut.
+    # Unmatched .8 and .9 against .7 and .78: variances .005 / 2 and .0032 / 2; matched .0002 / 2.
+    first = [accuracy(np.full(5, level)) for level in (0.8, 0.9)]
+    second = [accuracy(np.full(5, level)) for level in (0.7, 0.78)]
+    found = compare_scores(first, second, matched=True)
+    assert found.difference == pytest.approx(0.11)
+    assert found.high - found.difference == pytest.approx(12.706 * 0.01, rel=1e-3)
+    apart = compare_scores(first, second)
+    assert apart.high - apart.difference > 4 * np.sqrt((0.005 + 0.0032) / 2)
+
+
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=9), st.sampled_from(["accuracy", "iou"]))
 @settings(max_examples=25, deadline=None)
 def test_a_trial_never_differs_from_itself(accuracies, score):

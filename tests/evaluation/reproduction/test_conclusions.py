@@ -148,6 +148,21 @@ def test_wishes_are_answered_against_what_the_report_used():
     assert (answers["score"].value_counts() == 6).all()
 
 
+def test_thresholds_of_the_same_networks_are_compared_network_by_network():
+    def answered(named):
+        trials = Trials()
+        for seed, level in enumerate((0.7, 0.8, 0.9)):
+            for threshold, gain in ((0.5, 0.05 + 0.002 * seed), (0.7, 0.0)):
+                values = {"threshold": threshold, "run_id": f"run{seed}" if named else np.nan}
+                trials.add("wished_threshold", "sound", level + gain, seed=seed, **values)
+        answers = answer_wishes(trials.table, trials.blocks, "small", repeats=300)
+        return answers[(answers["wish"] == "wished_threshold") & answers["decides"]].iloc[0]
+
+    assert answered(named=True)["answer"].endswith("better beyond chance")
+    assert answered(named=False)["answer"].endswith("cannot be told apart")
+    assert answered(named=True)["trainings"] == 3
+
+
 def test_table_1_names_the_highest_value_of_each_protocol():
     trials = Trials()
     for size, accuracy in ((96, 0.8), (288, 0.85)):
