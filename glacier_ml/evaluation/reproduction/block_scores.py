@@ -213,7 +213,8 @@ def compare_scores(
         weighed = sum(part**2 / free for part, free in zip(variances, freedoms, strict=True) if part)
         quantile = stdtrit(total**2 / weighed, 1 - (1 - CONFIDENCE) / (2 * comparisons))
         reach = float(quantile * np.sqrt(total))
-    return Difference(difference, difference - reach, difference + reach, len(digests) == 1, blocks)
+    low, high = np.clip([difference - reach, difference + reach], -1, 1).tolist()  # of scores from 0 to 1
+    return Difference(difference, low, high, len(digests) == 1, blocks)
 
 
 def _trainings(sides: Sequence[Sequence[Resampled]], matched: bool) -> tuple[list[float], list[int]]:

@@ -88,6 +88,13 @@ def test_trainings_that_differ_widen_the_interval():
     assert found.high - found.difference == pytest.approx(12.706 * 0.05, rel=1e-3)
 
 
+def test_an_interval_ends_where_scores_do():
+    # .4 and .9 against .5: .15 +- 12.706 sqrt(.125 / 2) = 3.2 in either direction.
+    twice = [accuracy(np.full(5, level)) for level in (0.4, 0.9)]
+    found = compare_scores(twice, [accuracy(np.full(5, 0.5))])
+    assert (found.low, found.high) == (-1, 1)
+
+
 def test_two_cuts_of_the_same_networks_differ_by_what_their_differences_do():
     # Blocks are alike, so that the trainings alone vary: each network loses .1 and .12 by its other cut.
     # Unmatched .8 and .9 against .7 and .78: variances .005 / 2 and .0032 / 2; matched .0002 / 2.
