@@ -107,9 +107,11 @@ def _named(score: str) -> str:
 
 def _title(trials: pd.DataFrame, figure: str, protocol: str, budget: str) -> str:
     own = trials[trials["figure"].str.startswith(figure) & (trials["protocol"] == protocol)]
-    seeds = own["seed"].nunique()
+    trained = own.groupby(["figure", "seed"])["trial"].nunique().unstack()  # a seed may lack some values
+    seeds = len(trained.columns)
+    about = "" if (trained.nunique(axis=1, dropna=False) == 1).all() else "up to "
     told = f"{protocol} protocol" + (f", {budget} budget" if budget else "")
-    told += f", mean over {seeds} seeds" if seeds > 1 else ""
+    told += f", mean over {about}{seeds} seeds" if seeds > 1 else ""
     return f"Figure {int(figure[7:9])}. {FIGURES[figure[:9]]}\n{told}"
 
 

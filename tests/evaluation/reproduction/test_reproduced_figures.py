@@ -70,6 +70,8 @@ def test_trainings_of_one_value_are_averaged():
     made.add("figure_08", "report", 0.9, seed=1, activation="relu")
     figure = draw_curves(made.table, "figure_08", "report")
     assert figure.get_suptitle().endswith("report protocol, mean over 2 seeds")
+    made.add("figure_08", "report", 0.9, seed=1, activation="tanh")  # seed 0 has none
+    assert draw_curves(made.table, "figure_08", "report").get_suptitle().endswith("mean over up to 2 seeds")
     np.testing.assert_allclose(lines(figure.axes[1])["ReLU"].get_ydata()[-1], 0.8)
 
 
