@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glacier_ml.evaluation.reproduction.block_scores import sweep_thresholds
+from glacier_ml.evaluation.reproduction.block_scores import TrialKey, sweep_thresholds
 from glacier_ml.evaluation.reproduction.figures import CURVES, draw_curves, draw_heat_maps, save_small
 from glacier_ml.evaluation.reproduction.maps import (
     MapPanel,
@@ -22,7 +22,7 @@ from glacier_ml.scenes.index_pairing import index_paired
 from glacier_ml.studies import tracking
 from glacier_ml.studies.records import TrialRecord
 from glacier_ml.studies.reproduction.plan import Work
-from glacier_ml.studies.reproduction.results import Results, TrialKey
+from glacier_ml.studies.reproduction.results import Results
 
 if TYPE_CHECKING:
     import pandas as pd

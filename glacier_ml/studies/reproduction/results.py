@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.evaluation.reproduction.block_scores import TrialKey
 from glacier_ml.products.maps import staged
 from glacier_ml.studies import tracking
 from glacier_ml.studies.records import TrialRecord
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 BLOCKS = "validation_blocks.json"  # as a trial logs it
 KEY = ("figure", "protocol", "seed", "trial")
 SCORES = ("train/accuracy", "val/accuracy", "train/iou", "val/iou", "val/loss")
-TrialKey = tuple[str, str, int, int]
-"""(study, protocol, seed, trial)."""
 
 
 @dataclass
