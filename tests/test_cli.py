@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from tiny_studies import experiment_content, write_catalog, write_experiment
 
 from glacier_ml.cli import cli, main
-from glacier_ml.studies import commands, reproduction
+from glacier_ml.studies import commands, prediction, reproduction
 
 COMMANDS = sorted(cli.commands)
 COMMAND_LINE_ONLY = {"download", "inspect"}
@@ -58,7 +58,7 @@ def test_an_output_may_lie_below_the_home_folder(monkeypatch, tmp_path):
     # mlflow hands '-P output=~/maps' over as it stands, because no shell has seen the '~'.
     seen = []
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(commands, "run_prediction", lambda data, model, output: seen.append(output))
+    monkeypatch.setattr(prediction, "predict", lambda data, model, output, **options: seen.append(output))
     assert run("predict", "--output", "~/maps") == 0
     assert seen == [f"{tmp_path}/maps"]
 
@@ -257,7 +257,7 @@ BAD_INPUT = {
     "scheduler": (
         lambda case: None,
         (*PREDICT, FFNN, "--scheduler", "dask"),
-        "scheduler: dask cannot be used yet",
+        "scheduler: dask is neither 'local' nor an address such as tcp://host:8786; correct it",
     ),
     "unknown model to promote": (
         lambda case: None,
@@ -369,9 +369,14 @@ def test_a_scene_s_map_is_printed_as_area(beside_project, tiny_project, capsys):
     assert "blank" in told and "area_km2" in told and f"maps: {beside_project / 'out'}" in told
     assert {path.name for path in (beside_project / "out").iterdir()} == {
         "areas.csv",
+        "blank_map.json",
+        "blank_mask.qml",
         "blank_mask.tif",
         "blank_preview.png",
+        "blank_probability.qml",
         "blank_probability.tif",
+        "blank_uncertainty.qml",
+        "blank_uncertainty.tif",
     }
 
 

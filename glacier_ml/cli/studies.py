@@ -18,7 +18,6 @@ from glacier_ml.cli.options import (
     seeds_option,
     tuning_options,
 )
-from glacier_ml.errors import GlacierError
 
 
 @cli.command("tune-unet")
@@ -100,22 +99,6 @@ def compare(data: str | None, output: str, seeds: int) -> None:
     from glacier_ml.studies.commands import run_comparison
 
     run_comparison(data, output, seeds)
-
-
-@cli.command()
-@DATA
-@click.option("--model", default="models:/glacier-unet@champion", show_default=True, help="Registered model.")
-@output_option("maps", "Folder for rasters and previews.")
-@click.option("--scheduler", type=WORD, default="", help="Not in use yet: scenes are mapped one by one.")
-def predict(data: str | None, model: str, output: str, scheduler: str | None) -> None:
-    """Map every scene of data with a registered model: probability, mask, preview, area."""
-    from glacier_ml.studies.commands import run_prediction
-
-    if scheduler:
-        raise GlacierError(
-            f"scheduler: {scheduler} cannot be used yet; leave it out to map scenes one by one"
-        )
-    run_prediction(data, model, output)
 
 
 @cli.command()

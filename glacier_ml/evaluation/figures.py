@@ -249,13 +249,14 @@ def panel_size(shape: tuple[int, int], panels: int) -> tuple[float, float]:
     return panels * height * float(np.clip(shape[1] / shape[0], 0.5, 2.0)) + 0.8, height + 1.1
 
 
-def _step(shape: tuple[int, ...]) -> int:
+def display_step(shape: tuple[int, ...]) -> int:
+    """Every so-manieth pixel that is drawn of a map: more are not seen and make files of many megabytes."""
     return max(1, -(-max(shape[:2]) // _LONGEST_SIDE))
 
 
 def show_panel(axes: Axes, image: NDArray[Any], **options: Any) -> Any:
     """Draw a thinned image in pixel coordinates of the whole one."""
-    step, (rows, columns) = _step(image.shape), image.shape[:2]
+    step, (rows, columns) = display_step(image.shape), image.shape[:2]
     axes.set_axis_off()
     axes.set(xticks=[], yticks=[])  # hidden ticks would still be laid out, at half the cost of a picture
     extent = (0, columns, rows, 0)
@@ -277,7 +278,7 @@ def _faded(image: NDArray[np.floating], shown: Mask) -> NDArray[np.floating]:
 
 def add_outline(axes: Axes, mask: Mask, valid: Mask) -> None:
     """Draw the border of glacier and other ground, not that of glacier and no data."""
-    step = _step(mask.shape)
+    step = display_step(mask.shape)
     thin = np.where(valid, mask, np.nan)[::step, ::step]
     if min(thin.shape) > 1 and np.nanmin(thin, initial=1) < np.nanmax(thin, initial=0):
         rows, columns = (step * (np.arange(size) + 0.5) for size in thin.shape)

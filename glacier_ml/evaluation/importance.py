@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.metrics import confusion
 from glacier_ml.evaluation.windows import typical_window
-from glacier_ml.learning.classifier import OVERLAP, WINDOW, Classifier, Disturbance
+from glacier_ml.learning.classifier import Classifier, Disturbance
 from glacier_ml.learning.features import FEATURES
+from glacier_ml.learning.stitching import OVERLAP, WINDOW
 from glacier_ml.scenes.scene import SATURATION, Scene
 
 if TYPE_CHECKING:

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.features import compute_features, feature_set
+from glacier_ml.learning.networks import receptive_radius
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
 from glacier_ml.learning.report_features import report_features
-from glacier_ml.learning.tiles import Mosaic, reflect_to, tile_origins, window_origins, windows
+from glacier_ml.learning.stitching import Array, Mask, Reader, Stitching, stitched_rows
+from glacier_ml.learning.tiles import reflect_to, tile_origins
 from glacier_ml.scenes.scene import TOA, Scene, check_quantity
 
 if TYPE_CHECKING:
     import keras
 
-Array = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+SceneReader = Callable[[int, int], Scene]
 Disturbance = Callable[[Array], Array]
 """Changes features (rows, columns, features) into others of the same shape, see `evaluation.importance`."""
 
-WINDOW, OVERLAP = 256, 64  # of the stitched map [px]: the same for every network, whatever it trained on
-WINDOWS_AT_ONCE = 4
+ROWS_AT_ONCE = 256  # of a scene that is mapped pixel by pixel
 PIXELS_AT_ONCE = 65_536
 FORMAT = 1
 
@@ -95,6 +95,20 @@ class NetworkClassifier:
         """Features that it was trained on, in the order of the network's input."""
         return feature_set(self.parameters.features).features
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of parameters, weights, threshold and temperature: what decides its maps."""
+        card = [self.parameters.model_dump(), self.threshold, self.temperature]
+        state = hashlib.sha256(json.dumps(card, sort_keys=True).encode())
+        for weights in self.network.get_weights():
+            state.update(np.ascontiguousarray(weights).tobytes())
+        return state.hexdigest()
+
+    @property
+    def feature_range(self) -> dict[str, tuple[float, float]]:
+        """Quantiles .01 and .99 of each feature in training; empty where the model does not tell."""
+        return {name: (low, high) for name, (low, high) in self.origin.get("feature_range", {}).items()}
+
     def probability(
         self, scene: Scene, wanted: Mask | None = None, disturb: Disturbance | None = None
     ) -> Array:
@@ -120,6 +134,47 @@ class NetworkClassifier:
             Where the scene lacks a band or holds another kind of reflectance than the network learned from.
         """
         return self._probability(self.logit(scene, wanted, disturb))
+
+    def probability_rows(
+        self, read: SceneReader, shape: tuple[int, int], stitching: Stitching
+    ) -> Iterator[tuple[int, Array]]:
+        """Map a scene that is read strip by strip, from the top to the bottom.
+
+        Parameters
+        ----------
+        read : callable
+            Gives the scene of the rows from a first to before a last.
+        shape : tuple of int
+            (rows, columns) of the whole.
+        stitching : Stitching
+            How a U-Net's windows become one map; the per-pixel network has none.
+
+        Yields
+        ------
+        int, ndarray
+            First row of the next piece, and its probability (rows, columns), NaN where not valid.
+
+        Raises
+        ------
+        GlacierError
+            As `probability`.
+        """
+        if self.parameters.recipe == "report":  # its features are scaled by the whole image's extremes
+            yield 0, self.probability(read(0, shape[0]))
+            return
+        if isinstance(self.parameters, UnetParameters):
+
+            def fed(first: int, last: int) -> tuple[Array, Mask]:
+                scene = read(first, last)
+                return self.features(scene), scene.valid
+
+            pieces = self._stitched_rows(self.parameters, fed, shape, stitching)
+            for row, logit in pieces:
+                valid = read(row, row + len(logit)).valid
+                yield row, self._probability(np.where(valid, logit, np.float32(np.nan)))
+            return
+        for row in range(0, shape[0], ROWS_AT_ONCE):
+            yield row, self.probability(read(row, min(row + ROWS_AT_ONCE, shape[0])))
 
     def probability_of_array(self, stack: Array) -> Array:
         """Map an array (rows, columns, bands) of reflectance; NaN in any band is no data."""
@@ -173,21 +228,19 @@ class NetworkClassifier:
             return self._pixelwise(features, wanted)
         if self.parameters.recipe == "report":
             return self._tiled(features, wanted)
-        stride = self.parameters.stride
-        if WINDOW % stride:
-            raise GlacierError(
-                f"levels: {self.parameters.levels} pool by {stride}, more than a window's {WINDOW} px"
-            )
-        rows, columns = (window_origins(length, WINDOW, OVERLAP)[-1] + WINDOW for length in wanted.shape)
-        padded = reflect_to(features, rows, columns)
-        mosaic = Mosaic(wanted.shape, WINDOW, OVERLAP)
-        places = list(windows(wanted.shape, WINDOW, OVERLAP, wanted))
-        for start in range(0, len(places), WINDOWS_AT_ONCE):
-            some = places[start : start + WINDOWS_AT_ONCE]
-            batch = np.stack([padded[row : row + WINDOW, column : column + WINDOW] for row, column in some])
-            for values, (row, column) in zip(self._run(batch).numpy(), some, strict=True):
-                mosaic.add(values, row, column)
-        return mosaic.stitched()
+        pieces = self._stitched_rows(
+            self.parameters,
+            lambda first, last: (features[first:last], wanted[first:last]),
+            wanted.shape,
+            Stitching(),
+        )
+        return np.concatenate([logit for _, logit in pieces])
+
+    def _stitched_rows(
+        self, parameters: UnetParameters, read: Reader, shape: tuple[int, int], stitching: Stitching
+    ) -> Iterator[tuple[int, Array]]:
+        radius = receptive_radius(parameters)
+        return stitched_rows(self.network_logit, read, shape, stitching, parameters.stride, radius)
 
     def _tiled(self, features: Array, wanted: Mask) -> Array:
         """Map tile by tile as the report did: no overlap, so that every tile's border is a seam."""

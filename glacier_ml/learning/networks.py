@@ -85,6 +85,30 @@ def build_network(parameters: AnyParameters, mean: np.ndarray, variance: np.ndar
     return build_ffnn(parameters, mean, variance)
 
 
+def receptive_radius(parameters: UnetParameters) -> int:
+    """How far a U-Net sees: no pixel farther than this in rows or columns sways a pixel's logit [px].
+
+    An interval of pixels is followed from the logit back to the input, a convolution widening it by one pixel
+    on either side, pooling and its inverse changing its resolution, for every place of a pixel among those
+    that are pooled with it.
+
+    >>> receptive_radius(UnetParameters(learning_rate=1e-3, tile_size=96, levels=2, convolutions=1))
+    5
+    """
+    widened, bottom = parameters.convolutions, len(parameters.level_filters) - 1
+
+    def seen(first: int, last: int, level: int, encoder: bool) -> tuple[int, int]:
+        first, last = first - widened, last + widened
+        if encoder:
+            return (first, last) if level == 0 else seen(2 * first, 2 * last + 1, level - 1, True)
+        skip = seen(first, last, level, True)
+        below = seen(first // 2, last // 2, level + 1, level + 1 == bottom)
+        return min(skip[0], below[0]), max(skip[1], below[1])
+
+    reaches = [(pixel, *seen(pixel, pixel, 0, bottom == 0)) for pixel in range(parameters.stride)]
+    return max(max(pixel - first, last - pixel) for pixel, first, last in reaches)
+
+
 def training_bytes(parameters: AnyParameters, features: int, pixels: int) -> int:
     """Estimate the memory [bytes] of one training step from the layers' shapes alone.
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 STATISTICS_PIXELS = 500_000  # drawn from each scene for the normalisation
+RANGE_PIXELS = 100_000  # of these, for quantiles
+RANGE_QUANTILES = (0.01, 0.99)
 
 
 @dataclass(frozen=True)
@@ -182,16 +184,42 @@ def feature_statistics(
 
     They depend on the data and the split alone: validation and held-out pixels never enter.
     """
+    drawn = _training_features(scenes, split, features)
+    mean = np.mean([values.mean(axis=0) for values in drawn], axis=0)
+    squares = np.mean([(values**2).mean(axis=0) for values in drawn], axis=0)
+    return mean, np.maximum(squares - mean**2, 1e-6)
+
+
+def feature_range(
+    scenes: Sequence[LabelledScene], split: Split, features: str
+) -> dict[str, tuple[float, float]]:
+    """Quantiles .01 and .99 of each feature on the training pixels, every scene counting alike.
+
+    Two in a hundred training pixels lie outside; a scene of which many more do is not like them.
+    """
+    drawn = [
+        values[:: max(1, len(values) // RANGE_PIXELS)]
+        for values in _training_features(scenes, split, features)
+    ]
+    weights = np.concatenate([np.full(len(values), 1 / len(values)) for values in drawn])
+    low, high = np.quantile(
+        np.concatenate(drawn), RANGE_QUANTILES, axis=0, weights=weights, method="inverted_cdf"
+    )
+    names = feature_set(features).features
+    return dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+
+
+def _training_features(
+    scenes: Sequence[LabelledScene], split: Split, features: str
+) -> list[NDArray[np.float64]]:
+    """Features (pixels, features) of evenly drawn training pixels of each scene that has some."""
     chosen = feature_set(features)
-    means, squares = [], []
+    drawn = []
     for scene in scenes:
         training = np.flatnonzero(split.training(scene.scene.name))
         if not len(training):
             continue
         pixels = training[:: max(1, len(training) // STATISTICS_PIXELS)]
         stack = scene.scene.stack(chosen.bands).reshape(-1, len(chosen.bands))[pixels]
-        values = compute_features(stack, chosen.bands, chosen).astype(np.float64)
-        means.append(values.mean(axis=0))
-        squares.append((values**2).mean(axis=0))
-    mean = np.mean(means, axis=0)
-    return mean, np.maximum(np.mean(squares, axis=0) - mean**2, 1e-6)
+        drawn.append(compute_features(stack, chosen.bands, chosen).astype(np.float64))
+    return drawn

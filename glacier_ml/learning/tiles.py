@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,17 @@ def transform_d4(tiles: NDArray, symmetry: int) -> NDArray:
     if symmetry >= 4:
         tiles = np.flip(tiles, axis=-2)
     return np.rot90(tiles, symmetry % 4, axes=(-3, -2))
+
+
+def undo_d4(tiles: NDArray, symmetry: int) -> NDArray:
+    """Undo `transform_d4`.
+
+    >>> square = np.array([[1, 2], [3, 4]])[..., None]
+    >>> undo_d4(transform_d4(square, 5), 5)[..., 0].tolist()
+    [[1, 2], [3, 4]]
+    """
+    turned = np.rot90(tiles, -(symmetry % 4), axes=(-3, -2))
+    return np.flip(turned, axis=-2) if symmetry >= 4 else turned
 
 
 def augment_d4(tile: NDArray) -> NDArray:
@@ -163,6 +175,14 @@ class Mosaic:
         weights = self.weights[:rows, :columns]
         self.total[place] += values[:rows, :columns] * weights
         self.weight[place] += weights
+
+    def moved_up(self, rows: int) -> Mosaic:
+        """A mosaic of the same size whose first rows are this one's from `rows` on; below it is empty."""
+        moved = copy(self)
+        left = self.total.shape[0] - rows
+        moved.total, moved.weight = np.zeros_like(self.total), np.zeros_like(self.weight)
+        moved.total[:left], moved.weight[:left] = self.total[rows:], self.weight[rows:]
+        return moved
 
     def stitched(self) -> NDArray[np.float32]:
         """The blended map (rows, columns), NaN where no window came."""

@@ -1,17 +1,20 @@
-"""Many scenes, one model: every scene's map written as it is done."""
+"""Many scenes, one model: every scene's map written as it is done, here or on a Dask cluster."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier
-from glacier_ml.products.maps import MapFiles, check_folder, write_map
+from glacier_ml.products.cluster import check_scheduler, map_on_cluster
+from glacier_ml.products.mapping import Job, MapOptions, UnusualSceneWarning, check_source, map_scene
+from glacier_ml.products.maps import check_folder, partial_prefix
+from glacier_ml.products.records import MappedScene
 from glacier_ml.scenes.catalog import CatalogEntry
-from glacier_ml.scenes.reading import open_source
-from glacier_ml.scenes.scene import check_bands, check_quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,69 +25,154 @@ def map_scenes(
     entries: Sequence[CatalogEntry],
     output: str | Path,
     tags: Mapping[str, Any] | None = None,
-) -> dict[str, MapFiles]:
-    """Map scenes and write their maps into a folder; gives the files by scene name.
+    options: MapOptions | None = None,
+    scheduler: str | None = None,
+) -> dict[str, MappedScene]:
+    """Map scenes and write their maps into a folder; gives them by scene name.
+
+    A scene whose map is there already, of the same pixels by the same model and options, is left as it is:
+    the same call goes on where it was stopped. A scene that cannot be mapped does not stop the others.
 
     Parameters
     ----------
     classifier : Classifier
-        What maps.
+        What maps: a network, an ensemble, a rule.
     entries : sequence of CatalogEntry
-        Scenes, read one at a time.
+        Scenes, read strip by strip.
     output : path
-        Folder for `<scene>_probability.tif`, `<scene>_mask.tif`, `<scene>_preview.png` and `areas.csv`.
+        Folder for `<scene>_probability.tif`, `_mask.tif`, `_uncertainty.tif`, their `.qml` styles,
+        `_preview.png`, `_map.json`, and `areas.csv`.
     tags : mapping, optional
         Written into every raster.
+    options : MapOptions, optional
+        How.
+    scheduler : str, optional
+        'local' for a Dask cluster of this machine's cores, or the address of one, `tcp://host:port`, whose
+        workers see the scenes and the folder under the same paths.
 
     Raises
     ------
     GlacierError
-        As `check_mapping`, or where a scene cannot be read.
+        As `check_mapping`; after all other scenes, where one could not be mapped.
     """
-    from tqdm import tqdm
-
-    check_mapping(classifier, entries, output)
-    folder = Path(output)
-    written: dict[str, MapFiles] = {}
-    for entry in tqdm(entries, desc="mapping", unit="scene"):
-        scene = entry.open()
-        probability = classifier.probability(scene)
-        written[entry.name] = write_map(scene, probability, classifier.threshold, folder, tags)
-    area_table(written).to_csv(folder / "areas.csv", index=False)
+    pixels = check_mapping(classifier, entries, output, scheduler)
+    job = Job(classifier, Path(output), dict(tags or {}), options or MapOptions())
+    written, failed = _collected(job, entries, scheduler, pixels)
+    _sweep(job.folder, entries)
+    if written:
+        area_table(written).to_csv(job.folder / "areas.csv", index=False)
+    if failed:
+        raise _failure(failed, len(entries))
     return written
 
 
-def check_mapping(classifier: Classifier, entries: Sequence[CatalogEntry], output: str | Path) -> None:
+def _collected(
+    job: Job, entries: Sequence[CatalogEntry], scheduler: str | None, pixels: Mapping[str, int]
+) -> tuple[dict[str, MappedScene], dict[str, GlacierError]]:
+    """Maps, in the scenes' order, and failures by scene name; a progress bar and warnings meanwhile."""
+    from tqdm import tqdm
+
+    written: dict[str, MappedScene] = {}
+    failed: dict[str, GlacierError] = {}
+    with tqdm(total=sum(pixels.values()), desc="mapping", unit="px", unit_scale=True) as bar:
+        if scheduler:
+            results = _on_cluster(job, entries, scheduler, pixels, bar)
+        else:
+            results = _one_by_one(job, entries, bar)
+        for name, result in results:
+            if isinstance(result, GlacierError):
+                failed[name] = result
+                continue
+            written[name] = result
+            if result.warning:
+                warnings.warn(result.warning, UnusualSceneWarning, stacklevel=4)
+    return {entry.name: written[entry.name] for entry in entries if entry.name in written}, failed
+
+
+def _one_by_one(
+    job: Job, entries: Sequence[CatalogEntry], bar: Any
+) -> Iterator[tuple[str, MappedScene | GlacierError]]:
+    for entry in entries:
+        bar.set_postfix_str(entry.name)
+        try:
+            yield entry.name, map_scene(job, entry, bar.update)
+        except GlacierError as error:
+            yield entry.name, error
+
+
+def _on_cluster(
+    job: Job, entries: Sequence[CatalogEntry], scheduler: str, pixels: Mapping[str, int], bar: Any
+) -> Iterator[tuple[str, MappedScene | GlacierError]]:
+    for name, result in map_on_cluster(job, entries, scheduler):
+        bar.set_postfix_str(name)
+        bar.update(pixels[name])
+        yield name, result
+
+
+def _failure(failed: Mapping[str, GlacierError], scenes: int) -> GlacierError:
+    """What went wrong, in one line; of a single scene its own."""
+    first = next(iter(failed.values()))
+    if scenes == 1:
+        return first
+    names = ", ".join(failed)
+    return GlacierError(
+        f"{len(failed)} of {scenes} scenes not mapped ({names}; the others are): {first}; the same command "
+        "then maps what is left"
+    )
+
+
+def _sweep(folder: Path, entries: Sequence[CatalogEntry]) -> None:
+    """Remove what processes that were killed have left of these scenes."""
+    for entry in entries:
+        for left in folder.glob(f"{partial_prefix(entry.name)}*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def check_mapping(
+    classifier: Classifier, entries: Sequence[CatalogEntry], output: str | Path, scheduler: str | None = None
+) -> dict[str, int]:
     """Check, from the headers of the scenes' files and before any work, that they can be mapped.
+
+    Returns
+    -------
+    dict of str to int
+        Pixels of each scene.
 
     Raises
     ------
     GlacierError
         Where there is no scene, a scene lacks a band or holds another kind of reflectance, or the folder
-        cannot be written.
+        cannot be written, or `scheduler` is none.
     """
+    check_scheduler(scheduler)
     if not entries:
         raise GlacierError("predict: there is no scene to map; give a scene, a folder of scenes or a catalog")
+    pixels = {}
     for entry in entries:
-        with open_source(entry.path, entry.name, entry.sensor) as source:
-            check_bands(entry.name, source.layers, classifier.bands)
-            if learned := getattr(classifier, "quantity", None):  # thresholds learned from nothing
-                check_quantity(entry.name, source.provenance.get("quantity"), learned)
+        with entry.source() as source:
+            check_source(source, classifier)
+            pixels[entry.name] = source.grid.shape[0] * source.grid.shape[1]
     check_folder(Path(output))
+    return pixels
 
 
-def area_table(written: Mapping[str, MapFiles]) -> pd.DataFrame:
-    """Table of mapped glacier areas: scene, area_km2, files."""
+def area_table(written: Mapping[str, MappedScene]) -> pd.DataFrame:
+    """Table of mapped glacier areas: scene, area_km2, files, features outside the range of training."""
     import pandas as pd
 
     return pd.DataFrame(
         [
             {
                 "scene": name,
-                "area_km2": round(files.area_km2, 3),
-                "probability": files.probability.name,
-                "mask": files.mask.name,
+                "area_km2": round(mapped.files.area_km2, 3),
+                "probability": mapped.files.probability.name,
+                "mask": mapped.files.mask.name,
+                "largest_share_outside_training_range": _largest(mapped.outside),
             }
-            for name, files in written.items()
+            for name, mapped in written.items()
         ]
     )
+
+
+def _largest(outside: Mapping[str, float] | None) -> float | None:
+    return round(max(outside.values()), 4) if outside else None

@@ -1,4 +1,4 @@
-"""Maps to take away: probability and mask as Cloud Optimized GeoTIFFs, a preview, the glacier area."""
+"""Maps to take away: probability, mask and uncertainty as Cloud Optimized GeoTIFFs, styles, a preview."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,32 +15,44 @@ from typing import Any, Literal
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from pyproj import CRS, Geod, Transformer
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.figures import preview
+from glacier_ml.products.areas import area_km2
+from glacier_ml.products.strips import Thumbnail
+from glacier_ml.products.styles import write_styles
 from glacier_ml.scenes.addresses import local_path
-from glacier_ml.scenes.rasters import GDAL_ERRORS, check_written, software
+from glacier_ml.scenes.cogs import CACHE_MB, Look, StripWriter
+from glacier_ml.scenes.rasters import GDAL_ERRORS, software
 from glacier_ml.scenes.scene import Grid, Scene
 
 Encoding = Literal["float32", "uint8"]
+ENCODINGS = ("float32", "uint8")
 NO_DATA = 255
-"""Value without data of the mask and of the uint8 probability."""
+"""Value without data of the mask and of what is stored in percent."""
 
 COLOURS = {0: (0, 0, 0, 0), 1: (86, 180, 233, 255), NO_DATA: (217, 217, 217, 255)}
 PERCENT = 100
-_BLOCK = 256  # px, so that even scenes of 300 px get an overview
-_NODE_SPACING = 64  # px between the nodes at which the area of a pixel is computed
+BLOCK = 256
+"""Side of a raster's blocks [px], so that even scenes of 300 px get an overview."""
+
+_MASK = Look(NO_DATA, "mode", BLOCK, colours=COLOURS)
+_LOOKS = {
+    "float32": Look(float("nan"), "average", BLOCK, predictor="yes"),
+    "uint8": Look(NO_DATA, "average", BLOCK, predictor="yes", scale=1 / PERCENT),
+}
 
 
 @dataclass(frozen=True)
 class MapFiles:
-    """What `write_map` wrote.
+    """What was written of a scene.
 
     Attributes
     ----------
-    probability, mask : Path
-        Cloud Optimized GeoTIFFs on the scene's grid.
+    probability, mask, uncertainty : Path
+        Cloud Optimized GeoTIFFs on the scene's grid; the uncertainty is the entropy of the probability [bit].
+    spread, members : Path or None
+        Of an ensemble: standard deviation of the members' probabilities; one mask a member, a band each.
     preview : Path or None
         PNG, where one was asked for.
     area_km2 : float
@@ -49,6 +61,9 @@ class MapFiles:
 
     probability: Path
     mask: Path
+    uncertainty: Path
+    spread: Path | None
+    members: Path | None
     preview: Path | None
     area_km2: float
 
@@ -69,7 +84,7 @@ def write_map(
     scene, probability, threshold, output
         What was mapped; float32 (rows, columns), NaN without a value; glacier at or above; the folder.
     tags : mapping, optional
-        Of both rasters beside scene, digest, threshold and software: model, run id ...
+        Of all rasters beside scene, digest, threshold and software: model, run id ...
     encoding : {'float32', 'uint8'}
         'uint8' stores percent (scale 0.01, 255 without data): a quarter of the size.
     picture : bool
@@ -80,26 +95,157 @@ def write_map(
     GlacierError
         Where the probability is not on the scene's grid or the folder cannot be written.
     """
-    shown = _shown(scene, probability)
-    glacier = shown & (probability >= threshold)
-    mask = np.where(shown, glacier, NO_DATA).astype(np.uint8)
-    files = _files(Path(output), scene.name, picture, area_km2(glacier, scene.grid))
-    written = _tags(scene, threshold, files.area_km2, tags or {})
-    with staged(Path(output)) as partial:
-        values, layer = _encoded(probability, shown, encoding)
-        _write_cog(partial / files.probability.name, values, scene.grid, layer, written)
-        _write_cog(partial / files.mask.name, mask, scene.grid, _MASK, written)
-        if files.preview:
-            preview(scene, probability, threshold).savefig(partial / files.preview.name)
-    return files
+    if probability.shape != scene.shape:
+        raise GlacierError(
+            f"{scene.name}: the probability has shape {probability.shape}, the scene {scene.shape}; "
+            "map the scene on its own grid"
+        )
+    known = {"scene_digest": scene.digest, **_date(scene), **(tags or {})}
+    with staged(Path(output)) as partial, MapWriter(partial, scene.name, scene.grid, encoding) as writer:
+        writer.add(scene, probability[None], (threshold,), threshold)
+        return writer.finish(Path(output), threshold, known, picture)
 
 
-def _files(folder: Path, name: str, picture: bool, area: float) -> MapFiles:
-    stem = folder / file_stem(name)
-    probability, mask, drawn = (
-        Path(f"{stem}_{end}") for end in ("probability.tif", "mask.tif", "preview.png")
-    )
-    return MapFiles(probability, mask, drawn if picture else None, area)
+def _date(scene: Scene) -> dict[str, str]:
+    date = scene.provenance.get("date")
+    return {"scene_date": str(date)} if date else {}
+
+
+class MapWriter:
+    """A scene's map, written strip by strip from the top to the bottom.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are made; `finish` names where they will lie.
+    name, grid
+        The scene's.
+    encoding : {'float32', 'uint8'}
+        Of probability, uncertainty and spread.
+    members : int
+        Of the ensemble, 1 without one.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, grid: Grid, encoding: Encoding = "float32", members: int = 1
+    ) -> None:
+        check_encoding(encoding)
+        self.folder, self.name, self.grid = folder, name, grid
+        self.encoding, self.members = encoding, members
+        self.thumbnail = Thumbnail(name, grid)
+        self._mask = np.zeros(grid.shape, dtype=bool)
+        self._row = self.valid = 0
+        self._stack = ExitStack()
+        self._writers: dict[str, StripWriter] = {}
+
+    def __enter__(self) -> MapWriter:
+        self._stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MB))
+        several = ("spread", "members") if self.members > 1 else ()
+        for kind in ("probability", "mask", "uncertainty", *several):
+            look = _MASK if kind in ("mask", "members") else _LOOKS[self.encoding]
+            dtype = "uint8" if look is _MASK else self.encoding
+            path = self.folder / f"{file_stem(self.name)}_{kind}.tif"
+            bands = self.members if kind == "members" else 1
+            # One file of several bands has no colour table in its first alone.
+            look = Look(NO_DATA, "mode", BLOCK) if kind == "members" else look
+            writer = StripWriter(path, self.grid, dtype, look, bands)
+            self._writers[kind] = self._stack.enter_context(writer)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+    def add(
+        self,
+        scene: Scene,
+        probabilities: NDArray[np.float32],
+        thresholds: tuple[float, ...],
+        threshold: float,
+    ) -> None:
+        """Add the next rows.
+
+        Parameters
+        ----------
+        scene : Scene
+            Those rows of it.
+        probabilities : ndarray
+            float32 (members, rows, columns), NaN without a value.
+        thresholds : tuple of float
+            Of each member.
+        threshold : float
+            Of their mean.
+        """
+        mean = probabilities.mean(axis=0)
+        shown = scene.valid & np.isfinite(mean)
+        glacier = shown & (mean >= threshold)
+        layers = {"probability": mean, "uncertainty": entropy(mean)}
+        if self.members > 1:
+            layers["spread"] = probabilities.std(axis=0, ddof=1)
+            called = probabilities >= np.reshape(thresholds, (-1, 1, 1)).astype(np.float32)
+            self._writers["members"].write(np.where(shown, called, NO_DATA).astype(np.uint8))
+        for kind, values in layers.items():
+            self._writers[kind].write(_encoded(values, shown, self.encoding))
+        self._writers["mask"].write(np.where(shown, glacier, NO_DATA).astype(np.uint8))
+        self.thumbnail.add(self._row, scene, mean)
+        self._mask[self._row : self._row + len(mean)] = glacier
+        self._row += len(mean)
+        self.valid += int(shown.sum())
+
+    def finish(self, output: Path, threshold: float, tags: Mapping[str, Any], picture: bool) -> MapFiles:
+        """Turn the strips into COGs with tags, overviews and styles; draw the preview."""
+        area = area_km2(self._mask, self.grid)
+        told = {
+            "TIFFTAG_SOFTWARE": software(),
+            "software": software(),
+            "scene": self.name,
+            "threshold": f"{threshold:g}",
+            "glacier_area_km2": f"{area:.4f}",
+            **{key: str(value) for key, value in tags.items()},
+        }
+        for kind, writer in self._writers.items():
+            names = tuple(f"member {number + 1}" for number in range(self.members))
+            writer.finish(told, names if kind == "members" else (kind,))
+        write_styles(self.folder, [writer.path.name for writer in self._writers.values()])
+        drawn = f"{file_stem(self.name)}_preview.png" if picture else None
+        if drawn:
+            preview(*self.thumbnail.picture(), threshold).savefig(self.folder / drawn)
+        paths = {kind: output / writer.path.name for kind, writer in self._writers.items()}
+        return MapFiles(
+            paths["probability"],
+            paths["mask"],
+            paths["uncertainty"],
+            paths.get("spread"),
+            paths.get("members"),
+            output / drawn if drawn else None,
+            area,
+        )
+
+
+def entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Entropy [bit] of 'glacier or not' at a probability: 0 where it is sure, 1 where it is a toss-up.
+
+    -p log2 p - (1 - p) log2 (1 - p), Shannon's; NaN stays NaN.
+
+    >>> entropy(np.array([0.0, 0.5, 0.11], dtype=np.float32)).round(2).tolist()
+    [0.0, 1.0, 0.5]
+    """
+    p = probability.astype(np.float64)
+    tiny = np.finfo(np.float64).tiny  # 0 log 0 is 0
+    bits = -p * np.log2(np.maximum(p, tiny)) - (1 - p) * np.log2(np.maximum(1 - p, tiny))
+    return np.abs(bits).astype(np.float32)
+
+
+def check_encoding(encoding: str) -> None:
+    """Refuse an encoding that is not known."""
+    if encoding not in ENCODINGS:
+        raise GlacierError(f"encoding: '{encoding}' is not known; choose {' or '.join(ENCODINGS)}")
+
+
+def _encoded(values: NDArray[np.float32], shown: NDArray[np.bool_], encoding: Encoding) -> NDArray[Any]:
+    if encoding == "float32":
+        return np.where(shown, values, np.nan).astype(np.float32)
+    percent = np.rint(PERCENT * np.where(shown, values, 0))
+    return np.where(shown, percent, NO_DATA).astype(np.uint8)
 
 
 def check_folder(folder: Path) -> None:
@@ -122,8 +268,17 @@ def check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Path]:
+def staged(folder: Path, last: str = "", prefix: str = ".partial-") -> Iterator[Path]:
     """Hand out a temporary folder; when the block ends well, move its files into `folder`, else drop them.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where missing.
+    last : str
+        Name of the file that says that the others are whole: an older one goes first, the new one comes last.
+    prefix : str
+        Beginning of the temporary folder's name.
 
     Raises
     ------
@@ -133,17 +288,24 @@ def staged(folder: Path) -> Iterator[Path]:
     partial = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
+        partial = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
         yield partial
-        for file in sorted(partial.iterdir()):
+        if last:
+            (folder / last).unlink(missing_ok=True)
+        for file in sorted(partial.iterdir(), key=lambda file: (file.name == last, file.name)):
             os.replace(file, folder / file.name)
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, *GDAL_ERRORS) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         message = f"{folder}: the output folder cannot be written ({reason}); choose another"
         raise GlacierError(message) from error
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def partial_prefix(name: str) -> str:
+    """Beginning of the name of the folder that a scene's map is made in, inside the output folder."""
+    return f".partial-{file_stem(name)}-"
 
 
 def file_stem(name: str) -> str:
@@ -155,164 +317,3 @@ def file_stem(name: str) -> str:
     ('columbia-2009', 'alaska_west_3')
     """
     return re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "scene"
-
-
-def _shown(scene: Scene, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
-    if probability.shape != scene.shape:
-        raise GlacierError(
-            f"{scene.name}: the probability has shape {probability.shape}, the scene {scene.shape}; "
-            "map the scene on its own grid"
-        )
-    return scene.valid & np.isfinite(probability)
-
-
-def _tags(scene: Scene, threshold: float, area: float, given: Mapping[str, Any]) -> dict[str, str]:
-    tags = {
-        "TIFFTAG_SOFTWARE": software(),
-        "software": software(),
-        "scene": scene.name,
-        "scene_digest": scene.digest,
-        "threshold": f"{threshold:g}",
-        "glacier_area_km2": f"{area:.4f}",
-    }
-    if date := scene.provenance.get("date"):
-        tags["scene_date"] = str(date)
-    return {**tags, **{key: str(value) for key, value in given.items()}}
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """How one raster is stored."""
-
-    nodata: float
-    resampling: str
-    scale: float = 1.0
-    colours: dict[int, tuple[int, int, int, int]] | None = None
-
-
-_MASK = _Layer(NO_DATA, "mode", colours=COLOURS)
-
-
-def _encoded(
-    probability: NDArray[np.float32], shown: NDArray[np.bool_], encoding: Encoding
-) -> tuple[NDArray[Any], _Layer]:
-    if encoding == "float32":
-        return np.where(shown, probability, np.nan).astype(np.float32), _Layer(np.nan, "average")
-    if encoding == "uint8":
-        percent = np.rint(PERCENT * np.where(shown, probability, 0))
-        return np.where(shown, percent, NO_DATA).astype(np.uint8), _Layer(NO_DATA, "average", 1 / PERCENT)
-    raise GlacierError(f"encoding: '{encoding}' is not known; choose float32 or uint8")
-
-
-def _write_cog(path: Path, values: NDArray[Any], grid: Grid, layer: _Layer, tags: Mapping[str, str]) -> None:
-    """Write one band as a Cloud Optimized GeoTIFF, and read it back."""
-    try:
-        _cog(path, values, grid, layer, tags)
-    except GDAL_ERRORS as error:
-        raise OSError(f"{path.name}: {error}; the disk may be full") from error
-    check_written(path, values)
-
-
-def _cog(path: Path, values: NDArray[Any], grid: Grid, layer: _Layer, tags: Mapping[str, str]) -> None:
-    """GDAL's COG driver makes tiles and overviews."""
-    with rasterio.open(
-        path,
-        "w",
-        driver="COG",
-        height=values.shape[0],
-        width=values.shape[1],
-        count=1,
-        dtype=values.dtype,
-        crs=grid.crs,
-        transform=grid.transform,
-        nodata=layer.nodata,
-        blocksize=_BLOCK,
-        compress="deflate",
-        predictor="yes",
-        overview_resampling=layer.resampling,
-    ) as raster:
-        raster.write(values, 1)
-        raster.set_band_description(1, path.stem.rsplit("_", 1)[-1])
-        raster.update_tags(**tags)
-        if layer.scale != 1:
-            raster.scales = (layer.scale,)
-        if layer.colours:
-            raster.write_colormap(1, layer.colours)
-
-
-def area_km2(mask: NDArray[np.bool_], grid: Grid) -> float:
-    """Area of a mask on the ellipsoid, whatever the grid's projection.
-
-    Parameters
-    ----------
-    mask : ndarray of bool
-        (rows, columns) on the grid.
-    grid : Grid
-        Projected or geographic.
-
-    Returns
-    -------
-    float
-        Square kilometres; see `pixel_areas` for the method.
-    """
-    rows, columns, areas = pixel_areas(grid)
-    across = _weights(grid.shape[1], columns)
-    down = _weights(grid.shape[0], rows)
-    total = 0.0
-    for start in range(0, grid.shape[0], 512):  # strips bound the memory of a whole frame
-        strip = mask[start : start + 512].astype(np.float64)
-        total += float((down[start : start + 512].T @ strip @ across * areas).sum())
-    return total / 1e6
-
-
-def pixel_areas(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the true area of the pixels at a mesh of nodes, about every 64th pixel and the edges.
-
-    The Jacobian of (column, row) to (longitude, latitude), by central differences over one pixel, times
-    the ellipsoid's area of a square radian, M N cos(latitude), with M and N the radii of curvature in
-    meridian and prime vertical. Between the nodes the area is linear to better than 1e-4 for pixels of up
-    to 0.01 degrees.
-
-    Parameters
-    ----------
-    grid : Grid
-
-    Returns
-    -------
-    rows, columns : ndarray
-        Positions of the nodes [px].
-    areas : ndarray
-        (rows, columns) area of one pixel [m2].
-    """
-    rows, columns = (_nodes(length) for length in grid.shape)
-    row, column = np.meshgrid(rows + 0.5, columns + 0.5, indexing="ij")
-    shifts = {"right": (0, 0.5), "left": (0, -0.5), "lower": (0.5, 0), "upper": (-0.5, 0)}
-    crs = CRS.from_wkt(grid.crs.to_wkt())
-    geodetic = crs.geodetic_crs or crs
-    transformer = Transformer.from_crs(crs, geodetic, always_xy=True)
-    places = {}
-    for name, (down, right) in shifts.items():
-        places[name] = np.stack(transformer.transform(*(grid.transform @ (column + right, row + down))))
-    by_column, by_row = places["right"] - places["left"], places["lower"] - places["upper"]
-    for step in (by_column, by_row):
-        step[0] = (step[0] + 180) % 360 - 180  # across the date line
-    square_degrees = np.abs(by_column[0] * by_row[1] - by_column[1] * by_row[0])
-    latitude = (places["upper"][1] + places["lower"][1]) / 2
-    return rows, columns, square_degrees * _square_degree(latitude, geodetic.get_geod())
-
-
-def _square_degree(latitude: NDArray[np.float64], geod: Geod) -> NDArray[np.float64]:
-    """Area of a square degree at a latitude [m2]: M N cos(latitude), M N = a^2 (1 - e^2) / w^4."""
-    radians = np.radians(latitude)
-    w_squared = 1 - geod.es * np.sin(radians) ** 2
-    return np.radians(1) ** 2 * geod.a**2 * (1 - geod.es) * np.cos(radians) / w_squared**2
-
-
-def _nodes(length: int) -> NDArray[np.float64]:
-    return np.linspace(0, length - 1, 1 + -(-(length - 1) // _NODE_SPACING))
-
-
-def _weights(length: int, nodes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(length, nodes) linear interpolation from the nodes to every pixel."""
-    pixels = np.arange(length)
-    return np.stack([np.interp(pixels, nodes, hat) for hat in np.eye(len(nodes))], axis=1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,9 @@ from glacier_ml.scenes.addresses import is_address, local_path
 from glacier_ml.scenes.entries import read_entries
 from glacier_ml.scenes.outlines import find_outlines, read_outlines
 from glacier_ml.scenes.rasters import grid_difference, grid_of, lies_on_earth, open_raster
-from glacier_ml.scenes.reading import holds_scene, open_scene, scene_grid, scene_name
+from glacier_ml.scenes.reading import holds_scene, open_scene, open_source, scene_grid, scene_name
 from glacier_ml.scenes.scene import Grid, Scene
+from glacier_ml.scenes.sources import Source
 from glacier_ml.scenes.vectors.inventories import OutlineDates
 
 CATALOG_NAME = "catalog.yaml"
@@ -109,20 +112,30 @@ class CatalogEntry:
             As `open_scene`, or where `date_bands` names a band that the scene lacks.
         """
         scene = open_scene(self.path, self.name, self.sensor)
-        lacking = [band for band in self.date_bands if band not in scene.bands]
+        return replace(scene, provenance=self._told(scene.provenance, scene.bands))
+
+    @contextmanager
+    def source(self) -> Iterator[Source]:
+        """Open the scene without reading it; what is read of it inside the block is as `open` says."""
+        with open_source(self.path, self.name, self.sensor) as source:
+            yield replace(source, provenance=self._told(source.provenance, source.layers))
+
+    def _told(self, provenance: dict[str, Any], bands: Iterable[str]) -> dict[str, Any]:
+        """Provenance with what the catalog says beside it."""
+        lacking = [band for band in self.date_bands if band not in bands]
         if lacking:
             raise GlacierError(
                 f"{self.name}: date_bands names {', '.join(lacking)}, which the scene lacks "
-                f"(found {', '.join(scene.bands)}); correct the catalog"
+                f"(found {', '.join(bands)}); correct the catalog"
             )
         known = {
-            "date": self.date or scene.provenance["date"],
+            "date": self.date or provenance["date"],
             "date_bands": dict(self.date_bands),
             "place": self.place,
             "region": self.region,
             "earth_engine_id": self.earth_engine_id,
         }
-        return replace(scene, provenance=scene.provenance | known)
+        return provenance | known
 
     def load(self) -> LabelledScene:
         """Read the scene with its outlines and, where it has them, its ground classes.

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import uuid
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import rasterio
-from rasterio.errors import RasterioError
-from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.addresses import local_path
+from glacier_ml.scenes.cogs import CACHE_MB, Look, StripWriter
 from glacier_ml.scenes.exports import TAGS
 from glacier_ml.scenes.landsat.names import sensor_named
 from glacier_ml.scenes.landsat.quality import encode_quality
@@ -32,9 +30,9 @@ from glacier_ml.scenes.sources import Source, grid_window, strips
 from glacier_ml.scenes.stac import is_item
 
 STRIP = 512  # rows that are in memory at a time, and the side of a COG's tiles
-_CACHE_MB = (
-    128  # GDAL's block cache; its default, 5 % of the memory, would break the promise on a large machine
-)
+# No predictor: reflectance of 8-bit numbers has 256 values, which compress to half the size without one.
+_REFLECTANCE = Look(float("nan"), "average", STRIP)
+_QUALITY = Look(None, "nearest", STRIP)
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
@@ -139,7 +137,7 @@ def _import_one(place: str | Path, final: Path, options: ImportOptions, progress
     with (
         open_source(place, final.name, options.sensor, options.method) as source,
         _new_folder(final, options.overwrite) as folder,
-        rasterio.Env(GDAL_CACHEMAX=_CACHE_MB),
+        rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
     ):
         window = window_of(source.grid, options.bounds, final.name)
         result = Imported(final, final.name, _provenance(source))
@@ -253,14 +251,16 @@ def _import(
     with tqdm(
         total=len(parts) + len(source.layers), desc=source.name, unit="step", disable=not progress
     ) as bar:
-        written = _write_strips(source, parts, grid, folder, drop, result, bar)
-        if not result.valid:
-            raise GlacierError(f"{source.name}: no pixel has data in every band ({', '.join(source.layers)})")
-        tags = _tags(result.provenance | {"masks": ",".join(result.flagged) or None})
-        for name, (path, checksum) in written.items():
-            _finish(path, folder / f"{name}.tif", tags | _band_tags(source, name), name)
-            _check_written(folder / f"{name}.tif", checksum)
-            bar.update(name in source.layers)
+        with ExitStack() as stack:
+            writers = _write_strips(source, parts, grid, folder, drop, result, bar, stack)
+            if not result.valid:
+                raise GlacierError(
+                    f"{source.name}: no pixel has data in every band ({', '.join(source.layers)})"
+                )
+            tags = _tags(result.provenance | {"masks": ",".join(result.flagged) or None})
+            for name, writer in writers.items():
+                _finish(writer, tags | _band_tags(source, name), name)
+                bar.update(name in source.layers)
 
 
 def _write_strips(
@@ -271,24 +271,25 @@ def _write_strips(
     drop: tuple[str, ...],
     result: Imported,
     bar: Any,
-) -> dict[str, tuple[Path, int]]:
-    """Plain file and checksum of the values, by band."""
-    files: dict[str, tuple[Path, int]] = {}
-    top = parts[0].row_off
-    with ExitStack() as stack:
-        datasets: dict[str, Any] = {}
-        for strip in parts:
-            scene = source.read(strip, drop)
-            _count(scene, result)
-            for name, values in _rasters(scene, drop).items():
-                if name not in datasets:
-                    files[name] = folder / f".{name}.tif", 0
-                    datasets[name] = stack.enter_context(_plain_file(files[name][0], grid, values.dtype))
-                at = Window(0, strip.row_off - top, strip.width, strip.height)
-                datasets[name].write(values, 1, window=at)
-                files[name] = files[name][0], zlib.crc32(np.ascontiguousarray(values).data, files[name][1])
-            bar.update()
-    return files
+    stack: ExitStack,
+) -> dict[str, StripWriter]:
+    """Every strip of every raster, by the raster's name; closed when the stack is."""
+    writers: dict[str, StripWriter] = {}
+    for strip in parts:
+        scene = source.read(strip, drop)
+        _count(scene, result)
+        for name, values in _rasters(scene, drop).items():
+            if name not in writers:
+                look = _QUALITY if name == "quality" else _REFLECTANCE
+                path = folder / f"{name}.tif"
+                writers[name] = stack.enter_context(StripWriter(path, grid, values.dtype, look))
+            writers[name].write(values)
+        bar.update()
+    return writers
+
+
+def _finish(writer: StripWriter, tags: dict[str, str], band: str) -> None:
+    writer.finish(tags, (band,))
 
 
 def _count(scene: Scene, result: Imported) -> None:
@@ -307,44 +308,6 @@ def _rasters(scene: Scene, drop: tuple[str, ...]) -> dict[str, Any]:
         )
         rasters = {band: np.where(dropped, np.float32(np.nan), values) for band, values in rasters.items()}
     return rasters | ({"quality": encode_quality(scene.quality, scene.shape)} if scene.quality else {})
-
-
-def _plain_file(path: Path, grid: Grid, dtype: Any) -> Any:
-    """Tiled file that is only written to make a COG of, hence lightly compressed."""
-    rows, columns = grid.shape
-    return rasterio.open(
-        path, "w", driver="GTiff", height=rows, width=columns, count=1, dtype=dtype, crs=grid.crs,
-        transform=grid.transform, nodata=float("nan") if np.dtype(dtype).kind == "f" else None, tiled=True,
-        blockxsize=STRIP, blockysize=STRIP, compress="deflate", zlevel=1, bigtiff="if_safer",
-    )  # fmt: skip
-
-
-def _finish(path: Path, final: Path, tags: dict[str, str], band: str) -> None:
-    with rasterio.open(path, "r+") as dataset:
-        dataset.update_tags(**tags)
-        dataset.set_band_description(1, band)
-    is_quality = band == "quality"
-    # No predictor: reflectance of 8-bit numbers has 256 values, which compress to half the size without one.
-    copy_raster(
-        path, final, driver="COG", compress="deflate", predictor="no", blocksize=STRIP,
-        overview_resampling="nearest" if is_quality else "average", num_threads="all_cpus",
-        bigtiff="if_safer",
-    )  # fmt: skip
-    path.unlink()
-
-
-def _check_written(path: Path, checksum: int) -> None:
-    """Read a file back: GDAL keeps quiet where the disk is full when it closes one."""
-    found = 0
-    try:
-        with rasterio.open(path) as dataset:
-            for top in range(0, dataset.height, STRIP):
-                strip = Window(0, top, dataset.width, min(STRIP, dataset.height - top))
-                found = zlib.crc32(dataset.read(1, window=strip).data, found)
-    except RasterioError:
-        found = -1
-    if found != checksum:
-        raise OSError(f"{path.name} is not what was written; the disk may be full")
 
 
 def _provenance(source: Source) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -116,14 +116,32 @@ class Scene:
     def _saturation(self, band: str) -> NDArray[np.float32]:
         return self.saturated(SATURATION[band]).astype(np.float32)
 
+    def rows(self, start: int, stop: int) -> Scene:
+        """The scene's rows from `start` to before `stop`, as a scene of their own grid; nothing is copied."""
+        moved = self.grid.transform @ Affine.translation(0, start)
+        return Scene(
+            self.name,
+            {band: values[start:stop] for band, values in self.bands.items()},
+            self.valid[start:stop],
+            Grid(self.grid.crs, moved, (stop - start, self.shape[1])),
+            self.provenance,
+            {mask: flagged[start:stop] for mask, flagged in self.quality.items()},
+        )
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of grid and band values: the same pixels give the same digest, wherever they lie."""
-        state = hashlib.sha256(f"{self.grid.crs.to_string()}{tuple(self.grid.transform)}".encode())
-        for band in sorted(self.bands):
-            state.update(band.encode())
-            state.update(np.ascontiguousarray(self.bands[band]).tobytes())
-        return state.hexdigest()
+        return pixel_digest(self.grid, {band: [values] for band, values in self.bands.items()})
+
+
+def pixel_digest(grid: Grid, bands: Mapping[str, Iterable[NDArray[np.float32]]]) -> str:
+    """SHA-256 of a grid and of its bands' values, each band in parts from the first row to the last."""
+    state = hashlib.sha256(f"{grid.crs.to_string()}{tuple(grid.transform)}".encode())
+    for band in sorted(bands):
+        state.update(band.encode())
+        for part in bands[band]:
+            state.update(np.ascontiguousarray(part).tobytes())
+    return state.hexdigest()
 
 
 def check_bands(name: str, found: Iterable[str], needed: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.landsat.quality import quality_masks
 from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
-from glacier_ml.scenes.scene import Grid, Scene
+from glacier_ml.scenes.scene import Grid, Scene, pixel_digest
 
 LARGEST_MEDIAN = 2.0
 """Reflectance seldom passes 1.2, even of snow facing a low sun; DN start far above. Chosen here."""
@@ -138,6 +138,15 @@ class Source:
     def window(self) -> Window:
         """The whole scene."""
         return whole(self.grid)
+
+    def digest(self) -> str:
+        """`Scene.digest` of the whole scene, read strip by strip: once through every band."""
+
+        def parts(layer: Layer) -> Iterator[NDArray[np.float32]]:
+            for strip in self.strips():
+                yield read_layer(layer, strip, self.name)[0]
+
+        return pixel_digest(self.grid, {band: parts(layer) for band, layer in self.layers.items()})
 
     def strips(self, rows: int = 512) -> Iterator[Window]:
         """Windows of the scene's whole width that cover it from top to bottom."""

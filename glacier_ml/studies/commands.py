@@ -11,9 +11,7 @@ from glacier_ml.evaluation.report.verdict import verdict_sentences
 from glacier_ml.evaluation.spread.places import worst_finding
 from glacier_ml.evaluation.spread.text import summary
 from glacier_ml.learning.parameters import parse_parameters
-from glacier_ml.products.batch import area_table, check_mapping, map_scenes
 from glacier_ml.products.maps import check_folder
-from glacier_ml.scenes.catalog import open_catalog
 from glacier_ml.studies import tracking
 from glacier_ml.studies.contest import (
     Contest,
@@ -25,6 +23,7 @@ from glacier_ml.studies.contest import (
 from glacier_ml.studies.data import TrainingData, load_training_data
 from glacier_ml.studies.experiment import Experiment, read_experiment
 from glacier_ml.studies.folds import load_folds
+from glacier_ml.studies.prediction import predict
 from glacier_ml.studies.progress import tell_epochs
 from glacier_ml.studies.promotion import challenged, promote
 from glacier_ml.studies.registration import (
@@ -157,26 +156,6 @@ def run_comparison(data: str | None, output: str, seeds: int = 3, parent: str | 
     return contest
 
 
-def run_prediction(
-    data: str | None, model: str, output: str, roles: tuple[str, ...] = (), parent: str | None = None
-) -> None:
-    """Map the scenes of `data` with a registered model; prints the areas."""
-    catalog = open_catalog(data)
-    entries = catalog.of_role(*roles) if roles else catalog.entries
-    classifier = tracking.load_classifier(model)
-    check_mapping(classifier, entries, output)
-    tags = {"model": model, "run_id": str(classifier.origin.get("run_id", ""))}
-    with tracking.start_run("predict", "predict", parent=parent):
-        written = map_scenes(classifier, entries, output, tags)
-        table = area_table(written)
-        tracking.log_metrics({f"area_km2/{row.scene}": row.area_km2 for row in table.itertuples()})
-        for files in written.values():
-            if files.preview:
-                tracking.log_files(files.preview, "previews")
-        print(table.to_string(index=False))
-        print(f"maps: {Path(output).resolve()}")
-
-
 def run_cross_validation(
     experiment_path: str, data: str | None, seeds: int, protocol: str, output: str = "cross_validation"
 ) -> None:
@@ -217,4 +196,4 @@ def run_everything(data: str | None, trials: int | None, seed: int, seeds: int =
         run_promotion("both", False, data, parent)
         run_comparison(data, "comparison", seeds, parent)
         champion = f"models:/{model_name('unet')}@{CHAMPION}"
-        run_prediction(data, champion, "maps", ("test", "unseen"), parent)
+        predict(data, champion, "maps", roles=("test", "unseen"), parent=parent)

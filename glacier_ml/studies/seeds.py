@@ -121,6 +121,19 @@ def _twin(champion: NetworkClassifier, data: TrainingData, seed: int) -> Network
     return candidate.classifier
 
 
+def trained_twins(champion: NetworkClassifier, seeds: int) -> list[NetworkClassifier]:
+    """Those twins of a champion that are there already, of the `seeds - 1` seeds that follow its own."""
+    first = champion_seed(champion)
+    if first is None or "dataset_digest" not in champion.origin:
+        return []
+    found = []
+    for seed in range(first + 1, first + seeds):
+        known = tracking.finished_run({"network": champion.name, "twin": twin_digest(champion, seed)})
+        if known and (stored := tracking.run_classifier(known)):
+            found.append(stored)
+    return found
+
+
 def twin_digest(champion: NetworkClassifier, seed: int) -> str:
     """What a twin is known by: the digest of parameters, training data, split and seed."""
     split = champion.origin["splits"][0]["digest"]

@@ -1,5 +1,10 @@
-"""Many scenes, one model: what is written, and what is refused before anything is."""
+"""Many scenes, one model: what is written, what is done again, and what is refused before anything is."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,15 +13,19 @@ import pytest
 import rasterio
 from landsat_bundles import made_bundle
 from made_classifiers import MadeClassifier
+from made_networks import ffnn, untrained
 from made_scenes import disc, valley
 from tiny_studies import SHAPE, write_catalog
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.products.batch import area_table, check_mapping, map_scenes
-from glacier_ml.scenes.catalog import open_catalog
+from glacier_ml.products.mapping import MapOptions
+from glacier_ml.products.maps import partial_prefix
+from glacier_ml.scenes.catalog import CatalogEntry, open_catalog
 from glacier_ml.scenes.scene import SURFACE, TOA
 
 MASKS = {"early": disc(SHAPE), "fjord": valley(SHAPE)}
+PLAIN = MapOptions(picture=False)
 
 
 @pytest.fixture
@@ -32,11 +41,22 @@ def classifier():
     return MadeClassifier(maps, threshold=0.4)
 
 
+@pytest.fixture(scope="module")
+def network():
+    """A network, which unlike the made classifier can say what it is."""
+    return untrained(ffnn())
+
+
+def times(folder):
+    """When each file of a folder was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
 def test_each_scene_gets_its_maps_on_its_own_grid(entries, classifier, tmp_path):
     written = map_scenes(classifier, entries, tmp_path / "maps", {"model": "models:/glacier-ffnn@champion"})
     assert list(written) == ["early", "fjord"]
     for entry in entries:
-        files, grid = written[entry.name], entry.open().grid
+        files, grid = written[entry.name].files, entry.open().grid
         with rasterio.open(files.mask) as mask, rasterio.open(files.probability) as probability:
             assert (mask.crs, mask.transform, mask.shape) == (grid.crs, grid.transform, grid.shape)
             np.testing.assert_array_equal(mask.read(1), MASKS[entry.name])
@@ -44,39 +64,111 @@ def test_each_scene_gets_its_maps_on_its_own_grid(entries, classifier, tmp_path)
                 np.float32(0.1).item(),
                 np.float32(0.8).item(),
             }
-            assert (
-                mask.tags()["model"] == "models:/glacier-ffnn@champion" and mask.tags()["threshold"] == "0.4"
-            )
+            tags = mask.tags()
+            assert tags["model"] == "models:/glacier-ffnn@champion" and tags["threshold"] == "0.4"
+            assert tags["scene_digest"] == entry.open().digest and tags["scene_date"] == entry.date
         # 900 m2 a pixel, but for the grid's scale on the ellipsoid.
         assert files.area_km2 == pytest.approx(MASKS[entry.name].sum() * 900 / 1e6, rel=2e-3)
         assert files.preview.is_file()
 
 
 def test_the_areas_are_tabled(entries, classifier, tmp_path):
-    written = map_scenes(classifier, entries, tmp_path / "maps")
+    written = map_scenes(classifier, entries, tmp_path / "maps", options=PLAIN)
     table = area_table(written)
     assert list(table.scene) == ["early", "fjord"]
-    assert list(table.area_km2) == [round(files.area_km2, 3) for files in written.values()]
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "maps/areas.csv"), table)
+    assert list(table.area_km2) == [round(mapped.files.area_km2, 3) for mapped in written.values()]
+    read = pd.read_csv(tmp_path / "maps/areas.csv")
+    pd.testing.assert_frame_equal(read.iloc[:, :4], table.iloc[:, :4])
 
 
-def test_scenes_are_read_one_at_a_time(entries, classifier, tmp_path, monkeypatch):
-    events = []
-    opened = type(entries[0]).open
-    monkeypatch.setattr(type(entries[0]), "open", lambda self: events.append(self.name) or opened(self))
-    monkeypatch.setattr(
-        "glacier_ml.products.batch.write_map",
-        lambda scene, *rest: events.append(f"{scene.name} written") or _Files(),
-    )
-    map_scenes(classifier, entries, tmp_path)
-    assert events == ["early", "early written", "fjord", "fjord written"]
+def test_a_finished_scene_is_not_mapped_again_unless_something_changed(entries, network, tmp_path):
+    first = map_scenes(network, entries, tmp_path, options=PLAIN)
+    before = times(tmp_path)
+    again = map_scenes(network, entries, tmp_path, options=PLAIN)
+    assert [mapped.new for mapped in first.values()] == [True, True]
+    assert [mapped.new for mapped in again.values()] == [False, False]
+    assert [mapped.files for mapped in again.values()] == [mapped.files for mapped in first.values()]
+    assert times(tmp_path) | {"areas.csv": 0} == before | {"areas.csv": 0}
+
+    # another threshold, other options, a file that is gone: mapped anew
+    def anew(classifier, options=PLAIN):
+        return [mapped.new for mapped in map_scenes(classifier, entries, tmp_path, options=options).values()]
+
+    assert anew(network.calibrated(0.3, 1.0)) == [True, True]
+    assert anew(network, MapOptions("uint8", picture=False)) == [True, True]
+    (tmp_path / "fjord_mask.tif").unlink()
+    assert anew(network, MapOptions("uint8", picture=False)) == [False, True]
 
 
-class _Files:
-    """Stands in for MapFiles."""
+def test_other_pixels_under_the_same_name_are_mapped_anew(network, tiny_scene_folder, tmp_path):
+    def mapped(seed):
+        entry = CatalogEntry("one", tiny_scene_folder("one", outlines=False, seed=seed), "x", "y", "unseen")
+        return map_scenes(network, [entry], tmp_path / "maps", options=PLAIN)["one"].new
 
-    area_km2 = 0.0
-    probability = mask = type("Named", (), {"name": "map.tif"})
+    assert [mapped(0), mapped(0), mapped(1)] == [True, False, True]
+
+
+def test_a_scene_that_cannot_be_mapped_does_not_stop_the_others(entries, network, tmp_path):
+    damaged = tmp_path / "scenes/early/green.tif"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:1000] + bytes(4000) + whole[5000:])  # its header is as it was
+    with pytest.raises(
+        GlacierError, match=r"^1 of 2 scenes not mapped \(early; the others are\): early: .*green"
+    ):
+        map_scenes(network, entries, tmp_path / "maps", options=PLAIN)
+    names = {path.name for path in (tmp_path / "maps").iterdir()}
+    assert "fjord_map.json" in names and not any(name.startswith("early") for name in names)
+    assert list(pd.read_csv(tmp_path / "maps/areas.csv").scene) == ["fjord"]
+    damaged.write_bytes(whole)
+    again = map_scenes(network, entries, tmp_path / "maps", options=PLAIN)
+    assert {name: mapped.new for name, mapped in again.items()} == {"early": True, "fjord": False}
+
+
+# A rule that can say what it is: as a network, but there at once.
+BATCH = """
+import sys
+sys.path[:0] = [{root!r}]
+from glacier_ml.learning.rules import NdsiClassifier
+from glacier_ml.products.batch import map_scenes
+from glacier_ml.products.mapping import MapOptions
+from glacier_ml.scenes.catalog import open_catalog
+entries = open_catalog({scenes!r}).entries
+NdsiClassifier.digest = "0.4, 0.11"
+map_scenes(NdsiClassifier(), entries, {maps!r}, options=MapOptions(picture=False))
+"""
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.thorough)])
+def test_a_batch_that_is_killed_goes_on_and_leaves_no_half_scene(tmp_path, kills):
+    roles = ("unseen",) * 4
+    catalog = write_catalog(tmp_path / "scenes", roles)
+    maps = tmp_path / "maps"
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    told = {"root": root, "scenes": str(catalog), "maps": str(maps)}
+    command = [sys.executable, "-c", BATCH.format(**told)]
+    random = np.random.default_rng(kills)
+    finished: dict[str, int] = {}
+    for _ in range(kills):
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and not (maps.is_dir() and any(maps.iterdir())):
+                time.sleep(0.01)
+            time.sleep(random.random() * 0.3)
+            process.send_signal(signal.SIGKILL)
+        records = {path.name: path.stat().st_mtime_ns for path in maps.glob("*_map.json")}
+        assert finished.items() <= records.items()  # what was finished is left as it was
+        for record in records:
+            stem = record.removesuffix("_map.json")
+            for kind in ("probability", "mask", "uncertainty"):
+                with rasterio.open(maps / f"{stem}_{kind}.tif") as raster:
+                    assert raster.read(1).shape == SHAPE and raster.tags()["scene"] == stem
+        finished = records
+    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    assert len(list(maps.glob("*_map.json"))) == 4
+    assert not list(maps.glob(".partial-*"))  # what the killed ones had begun is gone
+
+
+def test_the_beginning_of_a_partial_folder_is_the_scenes():
+    assert partial_prefix("a b") == ".partial-a_b-"
 
 
 def test_a_scene_that_lacks_a_band_is_refused_before_any_is_mapped(entries, classifier, tmp_path):
@@ -86,6 +178,14 @@ def test_a_scene_that_lacks_a_band_is_refused_before_any_is_mapped(entries, clas
     ):
         map_scenes(classifier, entries, tmp_path / "maps")
     assert not (tmp_path / "maps").exists() and classifier.asked == []
+
+
+def test_a_scene_without_a_pixel_of_data_is_refused_and_leaves_nothing(network, tiny_scene_folder, tmp_path):
+    folder = tiny_scene_folder("empty", outlines=False, nodata_columns=32)
+    entry = CatalogEntry("empty", folder, "x", "y", "unseen")
+    with pytest.raises(GlacierError, match=r"empty: no pixel has data in every band \(blue, green"):
+        map_scenes(network, [entry], tmp_path / "maps")
+    assert not list((tmp_path / "maps").iterdir())
 
 
 def test_no_scene_is_refused(classifier, tmp_path):

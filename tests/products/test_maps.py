@@ -1,4 +1,4 @@
-"""Map files as GDAL reads them, and areas against the ellipsoid."""
+"""Map files as GDAL reads them."""
 
 import math
 import os
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.products.maps import area_km2, file_stem, pixel_areas, staged, write_map
+from glacier_ml.products.maps import entropy, file_stem, staged, write_map
 from glacier_ml.scenes.scene import Grid, Scene
 
 UTM = CRS.from_epsg(32606)
@@ -37,9 +37,13 @@ def test_files_lie_on_the_scenes_grid_with_nodata_and_tags(tmp_path):
     probability = made_probability(scene)
     files = write_map(scene, probability, 0.5, tmp_path / "new" / "folder", {"model": "unet@1", "run_id": 7})
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
+        "made_mask.qml",
         "made_mask.tif",
         "made_preview.png",
+        "made_probability.qml",
         "made_probability.tif",
+        "made_uncertainty.qml",
+        "made_uncertainty.tif",
     ]
     with rasterio.open(files.probability) as raster:
         assert (raster.crs, raster.transform, raster.shape) == (UTM, PLACE, scene.shape)
@@ -64,6 +68,15 @@ def test_files_lie_on_the_scenes_grid_with_nodata_and_tags(tmp_path):
     assert (mask[:, 0] == 255).all()
     np.testing.assert_array_equal(mask[:, 1:], probability[:, 1:] >= 0.5)
     assert files.preview.read_bytes().startswith(b"\x89PNG")
+    with rasterio.open(files.uncertainty) as raster:
+        assert raster.descriptions == ("uncertainty",) and expected.items() <= raster.tags().items()
+        np.testing.assert_allclose(raster.read(1), entropy(probability), equal_nan=True)
+
+
+def test_the_entropy_of_a_probability_worked_by_hand():
+    # p = 1/4: -(1/4)(-2) - (3/4) log2(3/4) = .5 + .75 x .4150375 = .8112781
+    bits = entropy(np.array([0, 0.25, 0.5, 0.75, 1, np.nan], dtype=np.float32))
+    np.testing.assert_allclose(bits, [0, 0.8112781, 1, 0.8112781, 0, np.nan], rtol=1e-6, equal_nan=True)
 
 
 @pytest.mark.parametrize("encoding", ["float32", "uint8"])
@@ -72,7 +85,7 @@ def test_rasters_are_cloud_optimized(tmp_path, encoding):
     scene = made_scene((700, 520))
     files = write_map(scene, made_probability(scene), 0.5, tmp_path, encoding=encoding, picture=False)
     assert files.preview is None
-    for path in (files.probability, files.mask):
+    for path in (files.probability, files.mask, files.uncertainty):
         assert cogeo.cog_validate(path, strict=True) == (True, [], [])
         with rasterio.open(path) as raster:
             assert raster.overviews(1) == [2, 4]
@@ -158,71 +171,3 @@ def test_a_failure_in_the_middle_leaves_the_earlier_files(tmp_path):
 def test_file_stems_stay_in_their_folder(name):
     stem = file_stem(name)
     assert stem and not stem.startswith(".") and "/" not in stem and "\\" not in stem
-
-
-def test_area_on_utms_central_meridian():
-    # The scale is .9996 there: 100 x 100 pixels of 30 m are 9 / .9996^2 = 9.007204 km2. 50 columns
-    # beside it the scale is larger by (1500 / 6.39e6)^2 / 2 = 3e-8.
-    grid = Grid(UTM, Affine(30, 0, 498_500, 0, -30, 6_780_000), (100, 100))
-    assert area_km2(np.ones((100, 100), dtype=bool), grid) == pytest.approx(9.007204, rel=1e-6)
-
-
-def test_area_of_a_geographic_grid_at_the_equator():
-    # a square arc second: (pi / 648000)^2 x M N, with N = 6378137 m and M = 6335439.327 m (WGS 84)
-    second = 1 / 3600
-    grid = Grid(CRS.from_epsg(4326), Affine(second, 0, 10, 0, -second, second / 2), (1, 1))
-    expected = (math.pi / 648000) ** 2 * 6378137 * 6335439.327 / 1e6
-    assert area_km2(np.ones((1, 1), dtype=bool), grid) == pytest.approx(expected, rel=1e-8)
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    st.sampled_from([4326, 32606, 32618, 3857, 3413, 3035, 2263]),
-    st.floats(-60, 60),
-    st.floats(0, 1),
-    st.tuples(st.integers(1, 200), st.integers(1, 200)),
-)
-def test_area_is_that_of_the_geodesic_polygon(epsg, turn, where, shape):
-    from pyproj import CRS as Projection  # noqa: N811 (rasterio's CRS has the name)
-    from pyproj import Transformer
-
-    # a point inside the projection's area of use, whatever its units; the grid may be turned
-    projection = Projection.from_epsg(epsg)
-    west, south, east, north = projection.area_of_use.bounds
-    latitude = max(south, -80) + (min(north, 80) - max(south, -80)) * (0.2 + 0.6 * where)
-    there = Transformer.from_crs(projection.geodetic_crs, projection, always_xy=True)
-    x, y = there.transform(west + (east - west) * (0.2 + 0.6 * where), latitude)
-    metre = 1 / 111_000 if projection.is_geographic else 1 / projection.axis_info[0].unit_conversion_factor
-    transform = Affine.translation(x, y) @ Affine.rotation(turn) @ Affine.scale(30 * metre, -30 * metre)
-    rows, columns = shape
-    steps = np.linspace(0, 1, 50)[:-1]
-    edge = [(columns * s, 0) for s in steps] + [(columns, rows * s) for s in steps]
-    edge += [(columns * (1 - s), rows) for s in steps] + [(0, rows * (1 - s)) for s in steps]
-    ring = np.array([transform @ corner for corner in edge])
-    back = Transformer.from_crs(projection, projection.geodetic_crs, always_xy=True)
-    polygon, _ = projection.get_geod().polygon_area_perimeter(*back.transform(*ring.T))
-    grid = Grid(CRS.from_epsg(epsg), transform, shape)
-    assert area_km2(np.ones(shape, dtype=bool), grid) == pytest.approx(abs(polygon) / 1e6, rel=2e-5)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
-def test_areas_of_parts_add_up(seed, share):
-    grid = Grid(CRS.from_epsg(4326), Affine(0.01, 0, -147, 0, -0.01, 61), (130, 70))
-    part = np.random.default_rng(seed).random(grid.shape) < share
-    whole = area_km2(np.ones(grid.shape, dtype=bool), grid)
-    assert area_km2(part, grid) + area_km2(~part, grid) == pytest.approx(whole, rel=1e-9)
-
-
-def test_nodes_reach_every_edge():
-    rows, columns, areas = pixel_areas(Grid(UTM, PLACE, (130, 1)))
-    assert rows.tolist() == [0, 43, 86, 129]
-    assert columns.tolist() == [0]
-    assert areas.shape == (4, 1)
-
-
-def test_area_across_the_date_line():
-    grid = Grid(CRS.from_epsg(4326), Affine(0.01, 0, 179.9, 0, -0.01, 0.1), (20, 20))
-    there = Grid(CRS.from_epsg(4326), Affine(0.01, 0, 10, 0, -0.01, 0.1), (20, 20))
-    everything = np.ones((20, 20), dtype=bool)
-    assert area_km2(everything, grid) == pytest.approx(area_km2(everything, there), rel=1e-9)

@@ -11,6 +11,7 @@ from glacier_ml.studies.tracking.registry import (
     model_version,
     move_alias,
     register_model,
+    version_of,
 )
 from glacier_ml.studies.tracking.runs import (
     active_run_id,
@@ -64,4 +65,5 @@ __all__ = [
     "set_tags",
     "start_run",
     "tag_run",
+    "version_of",
 ]

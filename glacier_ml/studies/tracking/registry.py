@@ -123,6 +123,14 @@ def model_aliases() -> dict[str, dict[str, str]]:
     }
 
 
+def version_of(address: str) -> str:
+    """Version that an address of a registered model means now; '' for a run or a folder."""
+    parts = ADDRESS.fullmatch(address)
+    if parts is None:
+        return ""
+    return parts["version"] or model_version(parts["name"], parts["alias"]) or ""
+
+
 def load_classifier(address: str) -> NetworkClassifier:
     """Load the classifier of a registered model, of a run's model or of a folder.
 

@@ -1,0 +1,164 @@
+"""One scene, one map: read strip by strip, mapped, written, recorded; a whole frame in bounded memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.learning.classifier import Classifier
+from glacier_ml.learning.ensembles import Ensemble, member_rows
+from glacier_ml.learning.stitching import Stitching
+from glacier_ml.products.maps import Encoding, MapWriter, check_encoding, partial_prefix, staged
+from glacier_ml.products.records import MappedScene, finished_map, map_key, record_name, write_record
+from glacier_ml.products.strips import UNUSUAL_SHARE, RangeCheck, SceneStrips
+from glacier_ml.scenes.catalog import CatalogEntry
+from glacier_ml.scenes.scene import check_bands, check_quantity
+from glacier_ml.scenes.sources import Source
+
+Progress = Callable[[int], Any]
+"""Told the number of pixels that have been mapped since it was told last."""
+
+
+class UnusualSceneWarning(UserWarning):
+    """A scene is unlike those that the model was trained on."""
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """What a user may choose about maps.
+
+    Attributes
+    ----------
+    encoding : {'float32', 'uint8'}
+        Of probability, uncertainty and spread; 'uint8' is percent.
+    stitching : Stitching
+        How a U-Net's windows become one map.
+    picture : bool
+        Whether to draw previews.
+    """
+
+    encoding: Encoding = "float32"
+    stitching: Stitching = field(default_factory=Stitching)
+    picture: bool = True
+
+    def __post_init__(self) -> None:
+        check_encoding(self.encoding)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done with every scene of a batch.
+
+    Attributes
+    ----------
+    classifier : Classifier
+        What maps.
+    folder : Path
+        Where the maps go; made where missing.
+    tags : dict
+        Written into every raster.
+    options : MapOptions
+        How.
+    """
+
+    classifier: Classifier
+    folder: Path
+    tags: dict[str, Any] = field(default_factory=dict)
+    options: MapOptions = field(default_factory=MapOptions)
+
+
+def map_scene(job: Job, entry: CatalogEntry, progress: Progress = lambda pixels: None) -> MappedScene:
+    """Map one scene; a map of the same pixels by the same model and options is left as it is.
+
+    Parameters
+    ----------
+    job : Job
+        By what, where to, how.
+    entry : CatalogEntry
+        The scene, which is read in strips. Its record comes last: without it the map is not whole.
+    progress : callable
+        Told of pixels that are done.
+
+    Raises
+    ------
+    GlacierError
+        Where the scene cannot be read or mapped, holds no pixel with data, or the folder cannot be written.
+    """
+    with entry.source() as source:
+        check_source(source, job.classifier)
+        digest = source.digest()
+        key = map_key(digest, job.classifier, job.options, job.tags)
+        if known := finished_map(job.folder, entry.name, key):
+            progress(source.grid.shape[0] * source.grid.shape[1])
+            return known
+        told = {"scene_digest": digest, **_provenance(source), **job.tags}
+        with staged(job.folder, record_name(entry.name), partial_prefix(entry.name)) as partial:
+            return _write(replace(job, tags=told), source, partial, key, progress)
+
+
+def check_source(source: Source, classifier: Classifier) -> None:
+    """Check that a scene can be mapped, from what its files' headers say.
+
+    Raises
+    ------
+    GlacierError
+        Where it lacks a band or holds another kind of reflectance.
+    """
+    check_bands(source.name, source.layers, classifier.bands)
+    if learned := getattr(classifier, "quantity", None):  # thresholds learned from nothing
+        check_quantity(source.name, source.provenance.get("quantity"), learned)
+
+
+def _provenance(source: Source) -> dict[str, str]:
+    names = {"date": "scene_date", "scene_id": "scene_id", "sensor": "sensor"}
+    found = {tag: source.provenance.get(key) for key, tag in names.items()}
+    return {tag: str(value) for tag, value in found.items() if value}
+
+
+def _write(job: Job, source: Source, partial: Path, key: str | None, progress: Progress) -> MappedScene:
+    """Map the scene strip by strip into a folder that will take its place in the job's."""
+    begun = time.monotonic()
+    classifier, options = job.classifier, job.options
+    members = classifier.members if isinstance(classifier, Ensemble) else (classifier,)
+    thresholds = tuple(one.threshold for one in members)
+    strips, check = SceneStrips(source, classifier.bands), RangeCheck(classifier)
+    with MapWriter(partial, source.name, source.grid, options.encoding, len(members)) as writer:
+        for row, probabilities in member_rows(classifier, strips, source.grid.shape, options.stitching):
+            scene = strips(row, row + probabilities.shape[1])
+            check.add(scene)
+            writer.add(scene, probabilities, thresholds, classifier.threshold)
+            progress(scene.valid.size)
+        if not writer.valid:
+            bands = ", ".join(source.layers)
+            raise GlacierError(
+                f"{source.name}: no pixel has data in every band ({bands}); check the files' nodata"
+            )
+        outside = check.shares() if check.known else None
+        unusual = _unusual(outside or {})
+        told = job.tags | {"outside_training_range": "not known" if outside is None else unusual or "no"}
+        files = writer.finish(job.folder, classifier.threshold, told, options.picture)
+    warning = f"{source.name}: {_WARNING.format(unusual)}" if unusual else ""
+    mapped = MappedScene(source.name, files, outside, warning)
+    write_record(partial, mapped, key, told, time.monotonic() - begun)
+    return mapped
+
+
+_WARNING = (
+    "{} of its pixels lie outside the 1 to 99 % range of training; the map may be far off, look at it first"
+)
+
+
+def _unusual(outside: Mapping[str, float]) -> str:
+    """Features of which more pixels than `UNUSUAL_SHARE` lie outside, the worst first, in words.
+
+    >>> _unusual({"red": 0.05, "nir": 0.34, "swir1": 0.41})
+    'swir1 41 %, nir 34 %'
+    """
+    worst = sorted(outside.items(), key=lambda item: -item[1])
+    return ", ".join(
+        f"{name} {share:.0%}".replace("%", " %") for name, share in worst if share > UNUSUAL_SHARE
+    )

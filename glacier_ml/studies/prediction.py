@@ -1,0 +1,120 @@
+"""Registered models over many scenes: which models, what is written of them into every map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.learning.classifier import Classifier, NetworkClassifier
+from glacier_ml.learning.ensembles import ensemble_of
+from glacier_ml.products.batch import area_table, check_mapping, map_scenes
+from glacier_ml.products.mapping import MapOptions
+from glacier_ml.products.records import MappedScene
+from glacier_ml.scenes.catalog import CatalogEntry, open_catalog
+from glacier_ml.studies import tracking
+from glacier_ml.studies.seeds import trained_twins
+
+
+def load_models(model: str, seeds: int = 1) -> tuple[Classifier, dict[str, str]]:
+    """Load what maps, and the tags that tell of it.
+
+    Parameters
+    ----------
+    model : str
+        An address as in `tracking.load_classifier`, or several between commas, which then map together.
+    seeds : int
+        With one model: how many trainings of it map together, itself and those from other seeds that
+        `compare` has trained.
+
+    Returns
+    -------
+    Classifier
+        One network, or an ensemble.
+    dict of str to str
+        model, model_version, run_id.
+
+    Raises
+    ------
+    GlacierError
+        Where there is no such model, or not so many trainings of it.
+    """
+    addresses = [part.strip() for part in model.split(",") if part.strip()]
+    if not addresses:
+        raise GlacierError("model: none is named; name models:/<name>@<alias>, a run's or a folder")
+    members = [tracking.load_classifier(address) for address in addresses]
+    if seeds > 1:
+        if len(members) > 1:
+            raise GlacierError("seeds: several models are named, and seeds are of one; leave one of them out")
+        members = _of_seeds(members[0], addresses[0], seeds)
+    versions = [tracking.version_of(address) for address in addresses]
+    runs = [str(one.origin.get("run_id", "")) for one in members]
+    told = {"model": addresses, "model_version": versions, "run_id": runs}
+    return ensemble_of(members), {tag: " ".join(filter(None, parts)) for tag, parts in told.items()}
+
+
+def _of_seeds(champion: NetworkClassifier, address: str, seeds: int) -> list[NetworkClassifier]:
+    twins = trained_twins(champion, seeds)
+    if len(twins) < seeds - 1:
+        raise GlacierError(
+            f"seeds: {seeds} trainings of {address} are asked for, and {1 + len(twins)} there; "
+            f"'compare' with seeds={seeds} trains the others"
+        )
+    return [champion, *twins]
+
+
+def predict(
+    data: str | Path | None,
+    model: str,
+    output: str | Path,
+    *,
+    seeds: int = 1,
+    options: MapOptions | None = None,
+    scheduler: str | None = None,
+    roles: tuple[str, ...] = (),
+    parent: str | None = None,
+) -> dict[str, MappedScene]:
+    """Map the scenes of `data` with a registered model, as one tracked run; prints the areas."""
+    catalog = open_catalog(data)
+    entries = catalog.of_role(*roles) if roles else catalog.entries
+    classifier, tags = load_models(model, seeds)
+    check_mapping(classifier, entries, output, scheduler)
+    with tracking.start_run("predict", "predict", parent=parent):
+        written = map_scenes(classifier, entries, output, tags, options, scheduler)
+        table = area_table(written)
+        tracking.log_metrics({f"area_km2/{row.scene}": row.area_km2 for row in table.itertuples()})
+        for mapped in written.values():
+            if mapped.files.preview:
+                tracking.log_files(mapped.files.preview, "previews")
+        print(table.iloc[:, :4].to_string(index=False))
+        old = sum(not mapped.new for mapped in written.values())
+        print(f"maps: {Path(output).resolve()}" + (f" ({old} there already)" if old else ""))
+    return written
+
+
+def map_with(
+    model: str | Classifier, scenes: Any, output: str | Path = "maps", **chosen: Any
+) -> dict[str, MappedScene]:
+    """Map scenes with a model, untracked: see `glacier_ml.map_scenes`."""
+    scheduler, seeds = chosen.pop("scheduler", None), chosen.pop("seeds", 1)
+    classifier, tags = load_models(model, seeds) if isinstance(model, str) else (model, {})
+    return map_scenes(classifier, scene_entries(scenes), output, tags, MapOptions(**chosen), scheduler)
+
+
+def scene_entries(scenes: Any) -> tuple[CatalogEntry, ...]:
+    """Entries of a catalog, a folder, one scene, or a list of such.
+
+    Raises
+    ------
+    GlacierError
+        Where there is no scene, or two have the same name.
+    """
+    if scenes is None or isinstance(scenes, str | Path):
+        return open_catalog(scenes).entries
+    entries: dict[str, CatalogEntry] = {}
+    for one in scenes:
+        for entry in (one,) if isinstance(one, CatalogEntry) else open_catalog(one).entries:
+            if entry.name in entries:
+                raise GlacierError(f"scenes: two are called {entry.name}; rename one")
+            entries[entry.name] = entry
+    return tuple(entries.values())
