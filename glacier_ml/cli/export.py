@@ -37,7 +37,7 @@ def export_onnx(model: str, output: str, scale: float, resolution: float) -> Non
 
     In QGIS: lay the bands into one raster in the order that is printed (gdalbuildvrt -separate), choose
     the file in deepness and press "Load default parameters". No data must be NaN or 0, no other number.
-    Deepness keeps two decimals of the threshold, and sets tiles side by side where predict blends them.
+    Deepness 0.6 or later is needed; it sets tiles side by side where predict blends them.
 
     A model of recipe: report cannot be exported, since its features depend on the whole image.
     """
