@@ -33,17 +33,19 @@ SEED = click.IntRange(min=0)
 METHOD = _Optional(click.Choice(["mtl", "chander"]), "method")
 
 
-class _Folder(click.ParamType):
-    """Path of a folder; `~` is the home folder also where no shell saw it, as in -P output=~/maps."""
+class _Path(click.ParamType):
+    """Path of a folder or file; `~` is the home folder also where no shell saw it, as in -P output=~/maps."""
 
-    name = "folder"
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Give the path with the home folder put in."""
         return os.path.expanduser(value)
 
 
-FOLDER = _Folder()
+FOLDER = _Path("folder")
+FILE = _Path("file")
 
 
 class _List(click.ParamType):

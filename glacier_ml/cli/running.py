@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from glacier_ml.cli import products, scenes, studies  # noqa: F401 - they add their commands to the group
+# They add their commands to the group.
+from glacier_ml.cli import export, products, scenes, studies  # noqa: F401
 from glacier_ml.cli.group import cli
 from glacier_ml.errors import GlacierError
 
