@@ -150,22 +150,25 @@ def _layers(path: Path, name: str) -> list[Layer]:
 def _layers_at(address: str, name: str) -> list[Layer]:
     """Layers of a GeoTIFF at an address, or of a folder there.
 
-    Nothing lists a folder on the web, and not everybody may list a bucket: the names that importing gives are
-    tried by their headers.
+    Nothing lists a folder on the web, and few may list a bucket: the names that importing gives, and swir,
+    are tried by their headers.
     """
     if kind_of(address) == "raster":
         return _layers_of_file(address, name)
-    layers, lacking = [], []
-    for label in (*BANDS, "quality"):
-        file = f"{label}.tif"
+    found: dict[str, Layer] = {}
+    lacking = []
+    for label in (*BANDS, "swir", "quality"):
+        if label == "swir" and "swir1" in found:
+            continue
+        place = Layer(label, inside(address, f"{label}.tif"), file=f"{label}.tif")
         try:
-            with open_raster(inside(address, file), name):
-                layers.append(Layer(label, inside(address, file), file=file))
+            with open_raster(place.path, name):
+                found[label] = place
         except UnfoundError as error:
             lacking.append(error)
-    if not any(_is_band(layer.label) for layer in layers):
+    if not found.keys() - {"quality"}:
         raise next((error for error in lacking if error.denied), _no_band_at(address, name)) from lacking[0]
-    return layers
+    return list(found.values())
 
 
 def _no_band_at(address: str, name: str) -> GlacierError:

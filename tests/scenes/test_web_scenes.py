@@ -123,6 +123,16 @@ def test_a_scene_folder_is_found_by_its_bands_names(shelf, stored, kind, end):
     assert scene.provenance.keys() == expected.provenance.keys() - {"sizes"}
 
 
+@pytest.mark.real_data
+def test_a_folder_of_the_reports_names(real_scenes, stored):
+    # Its swir1 is called swir.tif.
+    expected = open_scene(real_scenes / "2007_TOA")
+    with serving(real_scenes) as server:
+        server.bodies = BODIES
+        scene = open_scene(stored(server, "s3", "2007_TOA"))
+    assert scene.digest == expected.digest and list(scene.bands) == list(BANDS)
+
+
 def test_bands_that_nobody_may_list_are_lacking(imported, stored):
     # S3 answers 403 where a key is lacking and the reader may not list the bucket.
     (imported / "LT05" / "swir2.tif").unlink()
