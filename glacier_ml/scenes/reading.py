@@ -201,7 +201,7 @@ def scene_name(path: Path | str) -> str:
 
 def _name_at(address: str) -> str:
     """Name by an address; files will be called so."""
-    plain = re.sub(r"[^\w.+-]+", "_", unquote(file_of(address)), flags=re.ASCII).lstrip("._+-")
+    plain = re.sub(r"[^\w.-]+", "_", unquote(file_of(address)), flags=re.ASCII).lstrip("._-")
     return re.sub(r"\.(?:tiff?|(?:geo)?json)$", "", plain, flags=re.IGNORECASE)[:100] or "scene"
 
 
