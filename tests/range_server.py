@@ -8,15 +8,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
 
+KINDS = ("http", "/vsicurl", "s3", "gs", "az", "/vsis3", "/vsigs", "/vsiaz")
+
+# What S3 sends with a status of 404 and of 403.
+BODIES = {
+    404: b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>",
+    403: b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+}
+
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
 
 
 class RangeServer(ThreadingHTTPServer):
     """Serves a folder.
 
-    `served` counts the bytes of each path's bodies, `requests` lists (method, path, status). `ranges` off: a
+    `served` counts the bytes of each path's bodies, `requests` lists (method, path, status), `queries` what
+    stood behind the paths. `ranges` off: a
     server that always sends whole files. `moved` maps paths to where they are redirected, `failing` paths
-    to a status; `silent` holds paths that are never answered, `cut` those whose bodies end halfway.
+    to a status, `bodies` statuses to what is sent with them; `silent` holds paths that are never answered,
+    `cut` those whose bodies end halfway.
     """
 
     daemon_threads = True
@@ -26,6 +36,7 @@ class RangeServer(ThreadingHTTPServer):
         self.folder, self.ranges = Path(folder), ranges
         self.served, self.requests = Counter(), []
         self.moved, self.failing, self.silent, self.cut = {}, {}, set(), set()
+        self.bodies, self.queries = {}, []
         self.closing, self.own = threading.Event(), uuid4().hex
 
     def handle_error(self, request, client_address):
@@ -39,6 +50,26 @@ class RangeServer(ThreadingHTTPServer):
     def url(self, path):
         """Address of a path below the folder, never the same twice: GDAL remembers what it read."""
         return f"http://{self.host}/{self.own}/{path}"
+
+    def stores(self):
+        """GDAL's settings that make the folder a bucket (az: a container), which is called `own`."""
+        return {
+            "AWS_S3_ENDPOINT": self.host,
+            "AWS_HTTPS": "NO",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+            "AWS_NO_SIGN_REQUEST": "YES",
+            "CPL_GS_ENDPOINT": f"http://{self.host}/",
+            "GS_NO_SIGN_REQUEST": "YES",
+            "AZURE_STORAGE_CONNECTION_STRING": "DefaultEndpointsProtocol=http;AccountName=made;"
+            f"BlobEndpoint=http://{self.host};SharedAccessSignature=sig=secret",
+        }
+
+    def address(self, kind, path):
+        """Address of a path by one of KINDS."""
+        web = self.url(path)
+        return {"http": web, "/vsicurl": f"/vsicurl/{web}"}.get(
+            kind, f"{kind}/{self.own}/{path}" if kind[0] == "/" else f"{kind}://{self.own}/{path}"
+        )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -56,8 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing on stderr."""
 
     def _answer(self, body):
-        server, path = self.server, self.path.partition("?")[0].lstrip("/")
-        path = path.removeprefix(f"{server.own}/")
+        server, (path, _, query) = self.server, self.path.partition("?")
+        path = path.lstrip("/").removeprefix(f"{server.own}/")
+        server.queries.append(query)
         if path in server.silent:
             server.closing.wait(30)
             self.close_connection = True
@@ -67,7 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         file = server.folder / path
         if path in server.failing or not file.is_file():
-            self._send(server.failing.get(path, 404), b"no such thing", body, path)
+            status = server.failing.get(path, 404)
+            self._send(status, server.bodies.get(status, b"no such thing"), body, path)
             return
         content = file.read_bytes()
         asked = _RANGE.match(self.headers.get("Range", "")) if server.ranges else None
@@ -91,6 +124,21 @@ class _Handler(BaseHTTPRequestHandler):
         if body:
             self.wfile.write(content)
             self.server.served[path] += len(content)
+
+
+def straighten(monkeypatch, home):
+    """No proxy stands before this machine, nothing is tried again, and nobody's credentials are used."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REQUEST_PAYER"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "no_proxy": "127.0.0.1",
+        "NO_PROXY": "127.0.0.1",
+        "GDAL_HTTP_MAX_RETRY": "0",
+        "HOME": str(home),
+        "CPL_AWS_EC2_API_ROOT_URL": "disabled",
+        "CPL_MACHINE_IS_GCE": "NO",
+    }.items():
+        monkeypatch.setenv(name, value)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import click
 
 DATA_HELP = (
     "A catalog (YAML), a folder that holds catalog.yaml, one scene, or a folder of scene folders. "
-    "Without it the made scenes serve."
+    "A scene may be an address (https, s3, gs, az). Without it the made scenes serve."
 )
 
 

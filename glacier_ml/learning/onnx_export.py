@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.learning.classifier import OVERLAP, WINDOW, NetworkClassifier
+from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.features import feature_set
 from glacier_ml.learning.onnx_graph import Graph, Tensor, add_features, add_network, has_data
 from glacier_ml.learning.parameters import UnetParameters
+from glacier_ml.learning.stitching import OVERLAP, WINDOW
 
 Array = NDArray[np.float32]
 

@@ -30,15 +30,13 @@ def map_scenes(
 ) -> dict[str, MappedScene]:
     """Map scenes and write their maps into a folder; gives them by scene name.
 
-    A scene whose map is there already, of the same pixels by the same model and options, is left as it is:
-    the same call goes on where it was stopped. A scene that cannot be mapped does not stop the others.
+    A map that is there already, of the same pixels by the same model and options, is left as it is: the same
+    call goes on where it was stopped. A scene that cannot be mapped does not stop the others.
 
     Parameters
     ----------
-    classifier : Classifier
-        What maps: a network, an ensemble, a rule.
-    entries : sequence of CatalogEntry
-        Scenes, read strip by strip.
+    classifier, entries
+        What maps - a network, an ensemble, a rule -, and the scenes.
     output : path
         Folder for `<scene>_probability.tif`, `_mask.tif`, `_uncertainty.tif`, their `.qml` styles,
         `_preview.png`, `_map.json`, and `areas.csv`.
@@ -47,8 +45,7 @@ def map_scenes(
     options : MapOptions, optional
         How.
     scheduler : str, optional
-        'local' for a Dask cluster of this machine's cores, or the address of one, `tcp://host:port`, whose
-        workers see the scenes and the folder under the same paths.
+        'local', or the address of a Dask cluster whose workers see scenes and folder under the same paths.
 
     Raises
     ------

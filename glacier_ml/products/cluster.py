@@ -24,7 +24,6 @@ from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.ensembles import Ensemble, ensemble_of
 from glacier_ml.products.mapping import Job, MapOptions, map_scene
 from glacier_ml.products.records import MappedScene
-from glacier_ml.scenes.addresses import is_address
 from glacier_ml.scenes.catalog import CatalogEntry
 
 WAIT_S = 15
@@ -121,7 +120,7 @@ def map_on_cluster(
 
 def _absolute(entry: CatalogEntry) -> CatalogEntry:
     """The entry with its path as it is from any folder."""
-    return entry if is_address(str(entry.path)) else replace(entry, path=entry.path.absolute())
+    return entry if isinstance(entry.path, str) else replace(entry, path=entry.path.absolute())
 
 
 def _plugin(model: PackedModel) -> Any:

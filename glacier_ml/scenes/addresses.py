@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from http.client import HTTPException
@@ -20,31 +21,118 @@ LARGEST_FILE = 16 * 2**20
 SILENCE_S = 30.0
 """Seconds that a server may stay silent; a whole fetch may take four times as long. Chosen here."""
 
-_ADDRESS = re.compile(r"(?:https?|s3)://", re.IGNORECASE)
+SCHEMES = "http, https, s3, gs and az"
+"""What addresses may begin with."""
+
+_ADDRESS = re.compile(r"(?:https?|s3|gs|az)://", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|file:|/vsi", re.IGNORECASE)
-_ONE_SLASH = re.compile(r"(https?|s3):/(?!/)", re.IGNORECASE)
+_ONE_SLASH = re.compile(r"(https?|s3|gs|az):/(?!/)", re.IGNORECASE)
+_VSI = re.compile(r"/vsi(?:(?P<store>s3|gs|az)/+|curl/(?=https?:/))")
+_SECRETS = (re.compile(r"\?[^\s'\"]*"), re.compile(r"(?<=://)[^/?#\s]*@"))
+_RASTER, _JSON = re.compile(r"\.tiff?$", re.IGNORECASE), re.compile(r"\.(?:geo)?json$", re.IGNORECASE)
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is a web address that GDAL reads by ranges: http, https or s3.
+    """Whether a text is an address that GDAL reads by ranges: on the web, or in an object store.
 
     Examples
     --------
-    >>> is_address("https://example.org/item.json"), is_address("items/item.json")
-    (True, False)
+    >>> is_address("https://example.org/item.json"), is_address("gs://bucket/B1.TIF")
+    (True, True)
+    >>> is_address("items/item.json")
+    False
     """
     return _ADDRESS.match(text) is not None
 
 
 def whole_address(text: str) -> str:
-    """The text, with the slash that `pathlib.Path` takes from an address put back.
+    """The address that a text means: without GDAL's /vsi, and with the slash that `pathlib.Path` takes.
+
+    Other texts stay as they are.
 
     Examples
     --------
     >>> whole_address(str(Path("https://example.org/item.json")))
     'https://example.org/item.json'
+    >>> whole_address("/vsis3/bucket/B1.TIF"), whole_address("/vsicurl/https://example.org/B1.TIF")
+    ('s3://bucket/B1.TIF', 'https://example.org/B1.TIF')
     """
+    if match := _VSI.match(text):
+        text = (f"{match['store']}://" if match["store"] else "") + text[match.end() :]
     return _ONE_SLASH.sub(r"\1://", text, count=1) if _ONE_SLASH.match(text) else text
+
+
+def address_named(text: str, where: str) -> str | None:
+    """Address that a user named; None where the text is a path of this machine.
+
+    Raises
+    ------
+    GlacierError
+        Where it is an address of another kind than those that are read.
+
+    Examples
+    --------
+    >>> address_named("/vsigs/bucket/scene.tif", "path"), address_named("scenes/2007_TOA", "path")
+    ('gs://bucket/scene.tif', None)
+    """
+    address = whole_address(text)
+    if is_address(address):
+        return address
+    if _SCHEME.match(text) and not os.path.lexists(text):
+        raise GlacierError(
+            f"{where}: {shown(text)} is not read; addresses begin with {SCHEMES} (or GDAL's /vsicurl/, "
+            "/vsis3/, /vsigs/, /vsiaz/), and files are named by their path"
+        )
+    return None
+
+
+def kind_of(text: str) -> str:
+    """What an address is taken for: 'raster' (a GeoTIFF), 'item' (a STAC Item) or 'folder' (of band files).
+
+    The ending tells; without one, a folder's address on the web ends with a slash, as an Item's does not,
+    /vsicurl/ names a raster, and object stores, of which no Item is fetched, hold folders.
+
+    Examples
+    --------
+    >>> kind_of("https://example.org/LT05.tif?sig=secret"), kind_of("https://example.org/items/LT05")
+    ('raster', 'item')
+    >>> kind_of("https://example.org/LT05/"), kind_of("s3://bucket/LT05")
+    ('folder', 'folder')
+    """
+    address = whole_address(text)
+    path = _without_secrets(address)
+    if _RASTER.search(path):
+        return "raster"
+    if _JSON.search(path):
+        return "item"
+    if path.endswith("/") or not address.lower().startswith("http"):
+        return "folder"
+    return "raster" if text.startswith("/vsicurl/") else "item"
+
+
+def inside(folder: str, file: str) -> str:
+    """Address of a file in a folder; what signs the folder's address signs the file's.
+
+    Examples
+    --------
+    >>> inside("https://example.org/LT05/?sig=secret", "blue.tif")
+    'https://example.org/LT05/blue.tif?sig=secret'
+    """
+    path, mark, query = folder.partition("?")
+    return f"{path.rstrip('/')}/{file}{mark}{query}"
+
+
+def without_secrets(reason: str) -> str:
+    """What a library said, on one line and without the queries and passwords of the addresses in it.
+
+    Examples
+    --------
+    >>> without_secrets("'/vsicurl/https://me:secret@example.org/B1.TIF?sig=secret' not recognized")
+    "'/vsicurl/https://example.org/B1.TIF' not recognized"
+    """
+    for secret in _SECRETS:
+        reason = secret.sub("", reason)
+    return " ".join(reason.split())
 
 
 def shown(text: str) -> str:
@@ -57,10 +145,14 @@ def shown(text: str) -> str:
     >>> shown("https://me:secret@example.org/B1.TIF?sig=secret")
     'https://example.org/B1.TIF'
     """
-    if is_address(text):
-        text = re.sub(r"(?<=://)[^/?#]*@", "", re.split(r"[?#]", text, maxsplit=1)[0])
-    line = "".join(one if one.isprintable() else "?" for one in text)
+    line = "".join(one if one.isprintable() else "?" for one in _without_secrets(whole_address(text)))
     return line if len(line) <= 200 else f"{line[:200]}..."
+
+
+def _without_secrets(address: str) -> str:
+    if not is_address(address):
+        return address
+    return re.sub(r"(?<=://)[^/?#]*@", "", re.split(r"[?#]", address, maxsplit=1)[0])
 
 
 def file_of(address: str) -> str:
@@ -71,7 +163,7 @@ def file_of(address: str) -> str:
     >>> file_of("https://example.org/scene/B1.TIF?sig=secret")
     'B1.TIF'
     """
-    return shown(address).rstrip("/").rpartition("/")[2]
+    return shown(_without_secrets(whole_address(address)).rstrip("/").rpartition("/")[2])
 
 
 def resolve(href: str, location: str, where: str) -> str:
@@ -104,15 +196,13 @@ def resolve(href: str, location: str, where: str) -> str:
         return quote(joined, safe="%/:=&?~#+!$,;'@()*[]", errors="replace")
     if is_address(location):
         raise GlacierError(
-            f"{where}: {shown(href)} is not on the web, and an Item from the web may name http, https and s3 "
+            f"{where}: {shown(href)} is not on the web, and an Item from the web may name {SCHEMES} "
             "alone; download it"
         )
     if scheme == "file":
         return path
     if _SCHEME.match(href):
-        raise GlacierError(
-            f"{where}: {shown(href)} cannot be read; an Item may name files, http, https and s3"
-        )
+        raise GlacierError(f"{where}: {shown(href)} cannot be read; an Item may name files, {SCHEMES}")
     return str(Path(location).parent / href)
 
 
@@ -179,7 +269,10 @@ def fetch(address: str, where: str) -> bytes:
 
 
 def _unfetched(address: str, where: str, reason: str) -> GlacierError:
-    mend = "check the address" if is_address(address) else "check the path"
+    mend = "check the path"
+    if is_address(address):
+        web = address.lower().startswith("http")
+        mend = "check the address" if web else "an Item is fetched by http and https: give such an address"
     return GlacierError(f"{where}: {shown(address)} cannot be fetched ({' '.join(reason.split())}); {mend}")
 
 

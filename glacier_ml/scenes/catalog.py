@@ -15,7 +15,7 @@ from rasterio.transform import array_bounds
 from rasterio.warp import transform_bounds
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.addresses import is_address, local_path
+from glacier_ml.scenes.addresses import address_named, local_path, shown
 from glacier_ml.scenes.entries import read_entries
 from glacier_ml.scenes.outlines import find_outlines, read_outlines
 from glacier_ml.scenes.rasters import grid_difference, grid_of, lies_on_earth, open_raster
@@ -72,8 +72,8 @@ class CatalogEntry:
     ----------
     name : str
         Unique in the catalog.
-    path : pathlib.Path
-        Scene folder or GeoTIFF.
+    path : pathlib.Path or str
+        Scene folder or GeoTIFF; a text is an address, see `reading.open_scene`.
     place, region : str
         What leave-one-place-out and leave-one-region-out leave out.
     role : str
@@ -91,7 +91,7 @@ class CatalogEntry:
     """
 
     name: str
-    path: Path
+    path: Path | str
     place: str
     region: str
     role: str
@@ -147,7 +147,7 @@ class CatalogEntry:
         """
         if self.role != "unseen" and self.outlines is None:
             raise GlacierError(
-                f"{self.name}: role {self.role} needs outlines, and {self.path} holds none; add "
+                f"{self.name}: role {self.role} needs outlines, and {shown(str(self.path))} holds none; add "
                 "outlines.gpkg or the like, name them by 'outlines:', or set role: unseen"
             )
         scene = self.open()
@@ -174,13 +174,14 @@ class Catalog:
 
     Attributes
     ----------
-    source : pathlib.Path
-        The catalog's file, the folder of scene folders, or the one scene.
+    source : pathlib.Path or str
+        The catalog's file, the folder of scene folders, or the one scene; a text is its address, without what
+        signs it.
     entries : tuple of CatalogEntry
         In the catalog's order.
     """
 
-    source: Path
+    source: Path | str
     entries: tuple[CatalogEntry, ...]
 
     def of_role(self, *roles: str) -> tuple[CatalogEntry, ...]:
@@ -195,8 +196,8 @@ def open_catalog(data: str | Path | None = None) -> Catalog:
     ----------
     data : str, pathlib.Path or None
         A catalog's file, a folder that holds `catalog.yaml`, one scene, or a folder of scenes (those
-        with outlines are for training, those without are unseen), or the address of a STAC Item. None or '':
-        the made scenes.
+        with outlines are for training, those without are unseen), or the address of one scene, see
+        `reading.open_scene`. None or '': the made scenes.
 
     Returns
     -------
@@ -211,8 +212,9 @@ def open_catalog(data: str | Path | None = None) -> Catalog:
         from glacier_ml.scenes.made.synthetic import embedded_catalog
 
         return _open_file(embedded_catalog())
-    if is_address(str(data)):
-        return Catalog(Path(data), _bare_entries([Path(data)]))
+    if address := address_named(str(data), "data"):
+        name = scene_name(address)
+        return Catalog(shown(address), (CatalogEntry(name, str(data), name, name, "unseen"),))
     path = local_path(data, "data")
     if not path.exists():
         raise GlacierError(f"data: {path} does not exist; give a catalog, a scene or a folder of scenes")

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.addresses import local_path
+from glacier_ml.scenes.addresses import address_named, local_path, shown
 from glacier_ml.scenes.landsat.names import sensor_named
 from glacier_ml.scenes.scene import BANDS
 
@@ -36,7 +36,7 @@ def read_entries(path: Path, existing: bool = True) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        The entries' values, paths resolved against the file's folder.
+        The entries' values, paths resolved against the file's folder; a `path` that is an address is a text.
 
     Raises
     ------
@@ -110,13 +110,30 @@ def _entry(item: Any, where: str, path: Path, existing: bool) -> dict[str, Any]:
         raise GlacierError(f"{where}: {', '.join(missing)} missing; each scene needs {', '.join(_REQUIRED)}")
     folder = path.parent
     entry = {key: _CHECKS[key](value, f"{where}: {key}") for key, value in item.items()}
-    entry["path"] = _file(entry["path"], (folder,), f"{where}: path", existing)
+    on_web = address_named(entry["path"], f"{where}: path") is not None
+    if not on_web:
+        entry["path"] = _file(entry["path"], (folder,), f"{where}: path", existing)
+    elif existing and entry["role"] != "unseen" and "outlines" not in entry:
+        raise GlacierError(
+            f"{where}: outlines missing; beside an address none are looked for: name a file of this machine, "
+            "or set role: unseen"
+        )
+    folders = (folder,) if on_web else (folder, entry["path"])
     for key in ("outlines", "ground"):
         if key in entry:
-            entry[key] = _file(entry[key], (folder, entry["path"]), f"{where}: {key}", existing)
+            _check_local(entry[key], f"{where}: {key}")
+            entry[key] = _file(entry[key], folders, f"{where}: {key}", existing)
     if entry["role"] == "unseen" and "outlines" in entry:
         raise GlacierError(f"{where}: outlines: role unseen has none; set role: test to compare with them")
     return entry
+
+
+def _check_local(text: str, where: str) -> None:
+    if address_named(text, where):
+        raise GlacierError(
+            f"{where}: {shown(text)} is an address, and this is read from this machine alone; download it "
+            "and name the file"
+        )
 
 
 def _file(text: str, folders: tuple[Path, ...], where: str, existing: bool) -> Path:

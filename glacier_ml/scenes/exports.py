@@ -1,4 +1,7 @@
-"""Scenes as people export them: a folder with one GeoTIFF a band, or one GeoTIFF with all of them."""
+"""Scenes as people export them: a folder with one GeoTIFF a band, or one GeoTIFF with all of them.
+
+Either may also lie at an address, which is a text here: a path of this machine is a `pathlib.Path`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.addresses import file_of, inside, kind_of, shown
 from glacier_ml.scenes.landsat.names import SENSOR_BANDS, band_number, date_in, sensor_named, sensors_in
 from glacier_ml.scenes.outlines import names_outlines
 from glacier_ml.scenes.rasters import open_raster
+from glacier_ml.scenes.remote import UnfoundError
 from glacier_ml.scenes.scene import BANDS
 from glacier_ml.scenes.sources import Layer, Source, common_grid
 
@@ -41,13 +46,13 @@ TAGS = {
 _NUMBERS = ("sun_elevation_deg", "earth_sun_distance", "level")
 
 
-def open_export(path: Path, name: str, sensor: str | None = None) -> Source:
+def open_export(path: Path | str, name: str, sensor: str | None = None) -> Source:
     """Scene of a folder with one GeoTIFF a band or of one GeoTIFF, from its headers.
 
     Parameters
     ----------
-    path : pathlib.Path
-        See `reading.open_scene`.
+    path : pathlib.Path or str
+        See `reading.open_scene`; a text is an address, of a GeoTIFF or of a folder of `<band>.tif`.
     name : str
         The scene's.
     sensor : str, optional
@@ -62,8 +67,9 @@ def open_export(path: Path, name: str, sensor: str | None = None) -> Source:
     GlacierError
         Where there is no band, a band number could mean two bands or the bands' grids differ.
     """
-    layers = _layers(path, name)
+    layers = _layers_at(path, name) if isinstance(path, str) else _layers(path, name)
     tags = _tags(layers, name)
+    _check_masks(path, layers, tags, name)
     sensor = _sensor(path, layers, tags, name, sensor)
     named = _named([layer for layer in layers if _is_band(layer.label)], sensor, name)
     quality = _quality(layers)
@@ -141,6 +147,48 @@ def _layers(path: Path, name: str) -> list[Layer]:
     )
 
 
+def _layers_at(address: str, name: str) -> list[Layer]:
+    """Layers of a GeoTIFF at an address, or of a folder there.
+
+    Nothing lists a folder on the web, and few may list a bucket: the names that importing gives, and swir,
+    are tried by their headers.
+    """
+    if kind_of(address) == "raster":
+        return _layers_of_file(address, name)
+    found: dict[str, Layer] = {}
+    lacking = []
+    for label in (*BANDS, "swir", "quality"):
+        if label == "swir" and "swir1" in found:
+            continue
+        place = Layer(label, inside(address, f"{label}.tif"), file=f"{label}.tif")
+        try:
+            with open_raster(place.path, name):
+                found[label] = place
+        except UnfoundError as error:
+            lacking.append(error)
+    if not found.keys() - {"quality"}:
+        raise next((error for error in lacking if error.denied), _no_band_at(address, name)) from lacking[0]
+    return list(found.values())
+
+
+def _no_band_at(address: str, name: str) -> GlacierError:
+    tried = ", ".join(f"{band}.tif" for band in BANDS)
+    return GlacierError(
+        f"{name}: {shown(address)} holds none of {tried}; give the address of a scene folder, of one GeoTIFF "
+        "(.tif) or of a STAC Item (http, https; without a slash at its end)"
+    )
+
+
+def _check_masks(path: Path | str, layers: list[Layer], tags: dict[str, str], name: str) -> None:
+    """Refuse a folder at an address whose quality band is lacking though its files tell of masks."""
+    folder = isinstance(path, str) and kind_of(path) == "folder"
+    if folder and tags.get("MASKS") and all(layer.label != "quality" for layer in layers):
+        raise GlacierError(
+            f"{name}: quality.tif of {shown(str(path))} is not there or may not be read, and its bands tell "
+            "of masks; put it there"
+        )
+
+
 def _refuse_shards(files: list[Path], name: str) -> None:
     """Earth Engine cuts large exports into files that end in -row-column."""
     pieces = [file for file in files if _SHARD.search(file.stem)]
@@ -151,20 +199,28 @@ def _refuse_shards(files: list[Path], name: str) -> None:
         )
 
 
-def _layers_of_file(path: Path, name: str) -> list[Layer]:
+def _layers_of_file(path: Path | str, name: str) -> list[Layer]:
     with open_raster(path, name) as dataset:
         labels = [description or "" for description in dataset.descriptions]
-    layers = [Layer(label, str(path), index) for index, label in enumerate(labels, 1) if _is_band(label)]
+    file = _last_part(path)
+    everything = [Layer(label, str(path), index, file=file) for index, label in enumerate(labels, 1)]
+    layers = [layer for layer in everything if _is_band(layer.label)]
     if not layers:
         found = ", ".join(label or "none" for label in labels)
         raise GlacierError(
-            f"{name}: the bands of {path.name} are not named (descriptions: {found}); "
+            f"{name}: the bands of {file} are not named (descriptions: {found}); "
             "describe them as blue, green, red, nir, swir1 or B1, B2, ..."
         )
-    quality = [
-        Layer(label, str(path), index) for index, label in enumerate(labels, 1) if _QUALITY.search(label)
-    ]
-    return layers + quality
+    return layers + [layer for layer in everything if _QUALITY.search(layer.label)]
+
+
+def _last_part(path: Path | str) -> str:
+    return file_of(path) if isinstance(path, str) else path.name
+
+
+def _own_name(path: Path | str) -> str:
+    """Name that a scene's folder or file has, wherever it is called from."""
+    return file_of(path) if isinstance(path, str) else path.resolve().name
 
 
 def _tags(layers: list[Layer], name: str) -> dict[str, str]:
@@ -173,12 +229,14 @@ def _tags(layers: list[Layer], name: str) -> dict[str, str]:
         return {str(key): str(value) for key, value in dataset.tags().items()}
 
 
-def _sensor(path: Path, layers: list[Layer], tags: dict[str, str], name: str, said: str | None) -> str | None:
+def _sensor(
+    path: Path | str, layers: list[Layer], tags: dict[str, str], name: str, said: str | None
+) -> str | None:
     if said:
         return sensor_named(said, name)
     own = tags.get("SENSOR", "")
-    sources = [own, " ".join(tags.values()), " ".join(Path(layer.path).stem for layer in layers)]
-    for source in [*sources, path.resolve().name]:
+    sources = [own, " ".join(tags.values()), " ".join(Path(_file(layer)).stem for layer in layers)]
+    for source in [*sources, _own_name(path)]:
         found = sensors_in(source)
         if len(found) == 1:
             return found.pop()
@@ -225,21 +283,30 @@ def _quality(layers: list[Layer]) -> dict[str, Layer]:
 
 
 def _provenance(
-    path: Path, named: dict[str, Layer], sensor: str | None, tags: dict[str, str]
+    path: Path | str, named: dict[str, Layer], sensor: str | None, tags: dict[str, str]
 ) -> dict[str, Any]:
-    files = {band: Path(layer.path) for band, layer in named.items()}
+    files = {band: _file(layer) for band, layer in named.items()}
     said = [_DATE.match(value) for key, value in tags.items() if key.upper() in _DATE_TAGS]
-    ids = [*tags.values(), *(file.name for file in files.values()), path.resolve().name]
+    ids = [*tags.values(), *files.values(), _own_name(path)]
     dates = [match[0] for match in said if match] or [date for date in map(date_in, ids) if date]
     known = {key: _told(key, tags[tag]) for key, tag in TAGS.items() if tag in tags and key != "source"}
     return known | {
-        "source": str(path),
-        "files": {band: file.name for band, file in files.items()},
-        "sizes": {file.name: file.stat().st_size for file in files.values()},
+        "source": shown(path) if isinstance(path, str) else str(path),
+        "files": files,
+        **({} if isinstance(path, str) else {"sizes": _sizes(named)}),
         "sensor": sensor,
         "date": dates[0] if dates else None,
         "tags": tags,
     }
+
+
+def _file(layer: Layer) -> str:
+    return layer.file or Path(layer.path).name
+
+
+def _sizes(named: dict[str, Layer]) -> dict[str, int]:
+    """Bytes of each file of this machine."""
+    return {_file(layer): Path(layer.path).stat().st_size for layer in named.values()}
 
 
 def _told(key: str, text: str) -> str | float | None:

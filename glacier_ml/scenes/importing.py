@@ -17,7 +17,7 @@ import rasterio
 from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.addresses import local_path
+from glacier_ml.scenes.addresses import address_named, local_path, shown
 from glacier_ml.scenes.cogs import CACHE_MB, Look, StripWriter
 from glacier_ml.scenes.exports import TAGS
 from glacier_ml.scenes.landsat.names import sensor_named
@@ -151,7 +151,7 @@ def _import_one(place: str | Path, final: Path, options: ImportOptions, progress
 
 def _sources_at(source: str | Path) -> list[str | Path]:
     """The source itself, or what a folder holds."""
-    if is_item(str(source)):
+    if address_named(str(source), "source") or is_item(str(source)):
         return [str(source)]
     path = local_path(source, "source")
     if not path.exists():
@@ -178,7 +178,7 @@ def _names(places: list[str | Path], output: Path, options: ImportOptions) -> di
         with open_source(place, None, options.sensor, options.method) as opened:
             name, known = opened.name, opened.provenance
         if not _NAME.fullmatch(name):
-            raise GlacierError(f"{place}: {name!r} cannot name a folder; rename the file")
+            raise GlacierError(f"{shown(str(place))}: {name!r} cannot name a folder; rename the file")
         # Level 1 and Level 2 of one scene share its id and are two products.
         scene_id = f"{known.get('scene_id') or name}{' (Level 2)' if known.get('level') == 2 else ''}"
         for key in {name, scene_id}:

@@ -19,25 +19,14 @@ from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.addresses import file_of, is_address, shown
+from glacier_ml.scenes.addresses import file_of, is_address, shown, whole_address
+from glacier_ml.scenes.remote import gdal_name, unread, web_settings
 from glacier_ml.scenes.scene import Grid
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 """What GDAL raises; the second is what rasterio lets through where the disk is full."""
 
 _REMOTE = re.compile(r"/vsi|[a-z][a-z0-9]+://", re.IGNORECASE)
-
-# How GDAL reads from the web, unless the environment says otherwise: no search for neighbouring files, an end
-# to waiting, some retries. Seconds and bytes a second are chosen here.
-_WEB = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_CONNECTTIMEOUT": "20",
-    "GDAL_HTTP_LOW_SPEED_LIMIT": "100",
-    "GDAL_HTTP_LOW_SPEED_TIME": "30",
-    "GDAL_HTTP_TIMEOUT": "300",
-    "GDAL_HTTP_MAX_RETRY": "3",
-    "GDAL_HTTP_RETRY_DELAY": "1",
-}
 
 
 @contextmanager
@@ -58,9 +47,10 @@ def open_raster(path: str | Path, where: str) -> Iterator[Any]:
     Raises
     ------
     GlacierError
-        Where the file is missing or damaged.
+        Where the file is missing or damaged; at an address, `remote.UnfoundError` where it is not there or
+        may not be read.
     """
-    text = str(path)
+    text = whole_address(str(path))
     if not _REMOTE.match(text) and not _is_file(text):
         raise GlacierError(f"{where}: {shown(text)} is not a file; give the path of a GeoTIFF")
     try:
@@ -70,10 +60,10 @@ def open_raster(path: str | Path, where: str) -> Iterator[Any]:
             with _opened(text) as dataset:
                 yield dataset
     except (RasterioError, UnicodeError) as error:  # the latter: a damaged name inside the file, or its own
-        reason, mend = " ".join(str(error.__cause__ or error).split()), "replace the file"
-        if is_address(text):  # what stands behind the '?' may be a key
-            reason, mend = re.sub(r"\?[^\s'\"]*", "", reason), "it must be a GeoTIFF sent by byte ranges"
-        raise GlacierError(f"{where}: {shown(text)} cannot be read ({reason}); {mend}") from error
+        if is_address(text):
+            raise unread(text, error, where) from error
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise GlacierError(f"{where}: {shown(text)} cannot be read ({reason}); replace the file") from error
 
 
 def lies_on_earth(crs: CRS) -> bool:
@@ -102,10 +92,8 @@ def _opened(text: str) -> Iterator[Any]:
         with rasterio.open(text, driver=driver) as dataset:
             yield dataset
         return
-    told = {*os.environ, *(rasterio.env.getenv() if rasterio.env.hasenv() else ())}
-    settings = {key: value for key, value in _WEB.items() if key not in told}
     # GeoTIFF alone: a VRT from the web could name files of this machine.
-    with rasterio.Env(**settings), rasterio.open(text, driver="GTiff") as dataset:
+    with rasterio.Env(**web_settings()), rasterio.open(gdal_name(text), driver="GTiff") as dataset:
         yield dataset
 
 

@@ -1,11 +1,16 @@
-"""Scenes from whatever people have: folders, GeoTIFFs, Landsat bundles, STAC Items; and back to files."""
+"""Scenes from whatever people have: folders, GeoTIFFs, Landsat bundles, STAC Items; and back to files.
+
+All but bundles may lie at an address: on the web, or in an object store.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 from rasterio.errors import RasterioError
 from rasterio.transform import array_bounds, rowcol
@@ -13,7 +18,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.addresses import local_path
+from glacier_ml.scenes.addresses import address_named, file_of, is_address, local_path, shown, whole_address
 from glacier_ml.scenes.exports import TAGS, grid_of_export, holds_export, open_export
 from glacier_ml.scenes.landsat.bundles import is_bundle, open_bundle
 from glacier_ml.scenes.landsat.names import sensor_named
@@ -41,7 +46,9 @@ def open_scene(
     path : str or pathlib.Path
         A folder with one GeoTIFF a band (`blue`, `green`, ..., `swir1` or `swir`, or ending in B1, B2, ...),
         one GeoTIFF of bands described so, a Landsat bundle with its MTL (folder, `.tar`, `.tar.gz`, `.zip`)
-        or a STAC Item (`.json` or URL). Thermal bands are left out.
+        or a STAC Item (`.json`). Thermal bands are left out. Or the address of a GeoTIFF (ending in `.tif`),
+        of a folder of `<band>.tif` (on the web ending in a slash) or of a STAC Item (http, https), which is
+        read by windows: see `addresses.kind_of`.
     name, sensor, method : str, optional
         See `open_source`.
     bounds : tuple of float, optional
@@ -95,20 +102,33 @@ def open_source(
     ------
     GlacierError
         Where there is no band, a band number could mean two, grids differ, the georeference is missing or the
-        values are DN without an MTL.
+        values are DN without an MTL; where an address cannot be read, or not for whoever asks.
     """
-    if is_item(str(path)) or str(path).lower().endswith(".json"):  # another JSON is told what it is
+    if _names_item(path, name or "scene"):
         yield _of_sensor(open_item(str(path), name, method), sensor)
         return
-    path = local_path(path, name or "scene")
-    if is_bundle(path):
-        with open_bundle(path, name, method) as source:
+    place = str(path) if is_address(whole_address(str(path))) else local_path(path, name or "scene")
+    if isinstance(place, Path) and is_bundle(place):
+        with open_bundle(place, name, method) as source:
             yield _of_sensor(source, sensor)
         return
-    name = name or scene_name(path)
+    name = name or scene_name(place)
     if method is not None:
         raise GlacierError(f"{name}: method {method} needs an MTL file, and there is none; leave it out")
-    yield open_export(path, name, sensor)
+    yield open_export(place, name, sensor)
+
+
+def _names_item(path: str | Path, where: str) -> bool:
+    """Whether a STAC Item is named, or another JSON, which is told then that it is none."""
+    address = address_named(str(path), where)
+    if address is None:
+        return is_item(str(path)) or str(path).lower().endswith(".json")
+    if file_of(address).lower().endswith((*_ARCHIVES, ".vrt", ".yaml", ".yml")):
+        raise GlacierError(
+            f"{where}: {shown(address)} is not read from the web, as a GeoTIFF, a scene folder and a STAC "
+            "Item are; download it"
+        )
+    return is_item(str(path))
 
 
 def _of_sensor(source: Source, said: str | None) -> Source:
@@ -159,18 +179,30 @@ def window_of(grid: Grid, bounds: Bounds | None, name: str) -> Window:
     return Window(first[1], first[0], last[1] - first[1], last[0] - first[0])
 
 
-def scene_name(path: Path) -> str:
+def scene_name(path: Path | str) -> str:
     """Name of a scene that nobody named: its folder's, or its file's without the suffix.
+
+    A text is an address.
 
     Examples
     --------
     >>> scene_name(Path("shelf/LT05_L1TP_066017_20070917_20200829_02_T1.tar.gz"))
     'LT05_L1TP_066017_20070917_20200829_02_T1'
+    >>> scene_name("https://example.org/LT05%20small.tif?sig=secret")
+    'LT05_small'
     """
+    if isinstance(path, str):
+        return _name_at(path)
     if path.is_dir():
         return path.resolve().name
     suffix = next((suffix for suffix in _ARCHIVES if path.name.lower().endswith(suffix)), path.suffix)
     return path.name.removesuffix(path.name[len(path.name) - len(suffix) :] if suffix else "")
+
+
+def _name_at(address: str) -> str:
+    """Name by an address; files will be called so."""
+    plain = re.sub(r"[^\w.-]+", "_", unquote(file_of(address)), flags=re.ASCII).lstrip("._-")
+    return re.sub(r"\.(?:tiff?|(?:geo)?json)$", "", plain, flags=re.IGNORECASE)[:100] or "scene"
 
 
 def scene_grid(path: Path, name: str) -> Grid:

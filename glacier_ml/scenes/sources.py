@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.addresses import is_address
 from glacier_ml.scenes.landsat.quality import quality_masks
 from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
 from glacier_ml.scenes.scene import Grid, Scene, pixel_digest
@@ -212,7 +213,7 @@ def common_grid(layers: dict[str, Layer], name: str) -> Grid:
 
 def _check_type(dataset: Any, layer: Layer, name: str) -> None:
     if layer.index > dataset.count or (
-        layer.index == 1 and layer.label == Path(layer.path).stem and dataset.count > 1
+        layer.index == 1 and layer.label == Path(layer.file or layer.path).stem and dataset.count > 1
     ):
         raise GlacierError(f"{name}: {layer.place} has {dataset.count} bands, not one; keep one band a file")
     kind = np.dtype(dataset.dtypes[layer.index - 1])
@@ -226,6 +227,8 @@ def holds_numbers(name: str, layer: Layer, what: str) -> GlacierError:
     """Error of a file of DN where reflectance is wanted."""
     if _SURFACE.search(layer.label):
         mend = "set its scale 2.75e-05 and offset -0.2 (surface reflectance), or export it so"
+    elif is_address(layer.path):
+        mend = "import the scene (import_scene) and put the reflectance there"
     else:
         mend = "add the scene's MTL file to its folder, or convert it to reflectance (0 to about 1) first"
     return GlacierError(f"{name}: {layer.place} holds DN, not reflectance ({what}); {mend}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.scenes.addresses import fetch, file_of, is_address, shown, whole_address
+from glacier_ml.scenes.addresses import fetch, file_of, is_address, kind_of, shown, whole_address
 from glacier_ml.scenes.assets import BandAsset, band_assets, fill_of, metadata_asset, quality_assets, scale_of
 from glacier_ml.scenes.landsat.metadata import Metadata, read_metadata
 from glacier_ml.scenes.landsat.names import date_in, sensors_in
@@ -34,17 +34,17 @@ _KINDS = {
 
 
 def is_item(location: str) -> bool:
-    """Whether a location is taken for a STAC Item: any web address, or a `.json` file with an Item in it.
+    """Whether a location is taken for a STAC Item: by its address, or as a `.json` file with an Item in it.
 
     Examples
     --------
     >>> is_item("https://example.org/items/LT05_L2SP_066017_20070917_02_T1")
     True
-    >>> is_item("scenes/2007_TOA")
-    False
+    >>> is_item("https://example.org/scene.tif"), is_item("scenes/2007_TOA")
+    (False, False)
     """
     if is_address(whole_address(location)):
-        return True
+        return kind_of(location) == "item"
     path = Path(location)
     try:
         if path.suffix.lower() != ".json" or not path.expanduser().is_file():

@@ -49,8 +49,9 @@ class TrainingData:
     @property
     def origin(self) -> dict[str, Any]:
         """JSON form of where a model trained on this comes from; travels with the model."""
+        source = self.catalog.source
         return {
-            "data": str(self.catalog.source.resolve()),
+            "data": str(source.resolve() if isinstance(source, Path) else source),
             "dataset_digest": self.digest,
             "scenes": [scene.entry.name for scene in self.scenes],
             "quantity": self.scenes[0].scene.quantity,

@@ -40,6 +40,40 @@ def test_paths_are_relative_to_the_catalog(entries, tmp_path):
     assert entry["path"] == tmp_path / "a"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://host/a.tif?sig=x//y", "https://host/items/LT05", "https://host/a/", "s3://bucket/a",
+        "gs://bucket/a.tif", "az://container/a", "/vsis3/bucket/a.tif", "/vsicurl/https://host/a.tif",
+    ],
+)  # fmt: skip
+def test_a_path_may_be_an_address(entries, address):
+    unseen = LINE.replace("role: train", "role: unseen")
+    (entry,) = entries(f"scenes: [{unseen.replace('path: a', f'path: {address!r}')}]")
+    assert entry["path"] == address
+
+
+def test_outlines_of_an_address_lie_beside_the_catalog(entries, tmp_path):
+    (tmp_path / "drawn.gpkg").touch()
+    text = with_keys("outlines: drawn.gpkg").replace("path: a", "path: 's3://bucket/a'")
+    (entry,) = entries(text)
+    assert entry["outlines"] == tmp_path / "drawn.gpkg"
+    without = text.replace(", outlines: drawn.gpkg", "")
+    with pytest.raises(GlacierError, match="outlines missing; beside an address none are looked for: name a"):
+        entries(without)
+    (entry,) = read_entries(tmp_path / "catalog.yaml", existing=False)
+    assert "outlines" not in entry
+
+
+@pytest.mark.parametrize("key", ["outlines", "ground"])
+def test_what_is_drawn_is_no_address(entries, key):
+    line = (
+        rf"catalog.yaml: scene 'a': {key}: https://host/b is an address, .*; download it and name the file$"
+    )
+    with pytest.raises(GlacierError, match=line):
+        entries(with_keys(f"{key}: 'https://host/b?sig=secret'"))
+
+
 def test_bounds_are_four_numbers_in_degrees(entries):
     (entry,) = entries(with_keys("bounds: [-147.2, 60, -146.9, 61.2]"))
     assert entry["bounds"] == (-147.2, 60.0, -146.9, 61.2)
@@ -123,6 +157,10 @@ def test_bounds_that_are_none_are_refused(entries, bounds):
             "date_bands: unknown key 'swir'; did you mean 'swir1'?",
         ),
         (with_keys("date_bands: {swir1: soon}"), "scene 'a': date_bands: swir1: 'soon' is no date"),
+        (
+            f"scenes: [{LINE.replace('path: a', 'path: ftp://host/a.tif')}]",
+            "scene 'a': path: ftp://host/a.tif is not read; addresses begin with http, https, s3, gs and az",
+        ),
         (with_keys("sensor: MSI"), "scene 'a': sensor: sensor 'MSI' is not known"),
     ],
 )

@@ -181,7 +181,7 @@ def test_the_name_is_fit_for_a_file(floats):
 
 
 def test_what_is_taken_for_an_item(tmp_path, floats):
-    assert is_item("https://example.org/x") and is_item("s3://bucket/x") and is_item(floats())
+    assert is_item("https://example.org/x") and is_item("https://example.org/x.json?a") and is_item(floats())
     (tmp_path / "outlines.json").write_text('{"type": "FeatureCollection", "features": []}')
     (tmp_path / "broken.json").write_text("{")
     for name in ("outlines.json", "broken.json", "none.json", "blue.tif", "\0.json", "x" * 300 + ".json"):

@@ -236,6 +236,11 @@ def test_what_is_no_address_of_an_item(address):
         open_item(address)
 
 
+def test_an_item_is_fetched_by_http_alone():
+    with pytest.raises(GlacierError, match="an Item is fetched by http and https: give such an address"):
+        open_scene("s3://bucket/item.json")
+
+
 def test_a_silent_server(served, monkeypatch):
     monkeypatch.setattr(addresses, "SILENCE_S", 0.2)
     served.silent.add("item.json")

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.scenes.addresses import shown
 from glacier_ml.scenes.catalog import Catalog, CatalogEntry
 from glacier_ml.scenes.inspection.bands import NDSI, NIR, band_figures, flagged, identical_bands
 from glacier_ml.scenes.inspection.days import day_figures, judge_days
@@ -96,7 +97,7 @@ def inspect_catalog(catalog: Catalog | Iterable[CatalogEntry]) -> list[Report]:
             reports.append(inspect_scene(entry))
         except GlacierError as error:
             fault = Finding("unreadable", "fault", str(error), {})
-            reports.append(Report(entry.name, {"path": str(entry.path), "role": entry.role}, (fault,)))
+            reports.append(Report(entry.name, {"path": shown(str(entry.path)), "role": entry.role}, (fault,)))
     return reports
 
 
@@ -139,7 +140,7 @@ def _origin(entry: CatalogEntry, sample: Sample) -> dict[str, Any]:
     told = sensors_in(identity or "")
     sensor = provenance.get("sensor") or entry.sensor or (told.pop() if len(told) == 1 else None)
     return {
-        "path": str(entry.path),
+        "path": shown(str(entry.path)),
         "role": entry.role,
         "place": entry.place,
         "region": entry.region,
