@@ -40,10 +40,8 @@ def map_scenes(
     output : path
         Folder for `<scene>_probability.tif`, `_mask.tif`, `_uncertainty.tif`, their `.qml` styles,
         `_preview.png`, `_map.json`, and `areas.csv`.
-    tags : mapping, optional
-        Written into every raster.
-    options : MapOptions, optional
-        How.
+    tags, options
+        What is written into every raster; how.
     scheduler : str, optional
         'local', or the address of a Dask cluster whose workers see scenes and folder under the same paths.
 

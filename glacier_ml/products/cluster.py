@@ -34,6 +34,7 @@ _ADDRESS = re.compile(r"(?:tcp|tls|ws|wss)://[^\s/:]+:\d+/?")
 # Of a worker process: the models that were sent to it, and those that it has loaded.
 _sent: dict[str, PackedModel] = {}
 _loaded: dict[str, Classifier] = {}
+_loads: dict[str, int] = {}
 _lock = threading.Lock()
 
 
@@ -144,27 +145,29 @@ def receive(model: PackedModel) -> None:
 
 def _map_on_worker(
     entry: CatalogEntry, key: str, folder: Path, tags: dict[str, Any], options: MapOptions
-) -> MappedScene:
+) -> MappedScene | GlacierError:
     """Map a scene in a worker process, which loads the model when it is first asked."""
     with _lock:
         if key not in _loaded:
             _loaded[key] = _sent[key].open()
-    return map_scene(Job(_loaded[key], folder, tags, options), entry)
+            _loads[key] = _loads.get(key, 0) + 1
+    try:
+        return map_scene(Job(_loaded[key], folder, tags, options), entry)
+    except GlacierError as error:  # handed over, not raised: Dask would print its traceback
+        return GlacierError(str(error))
 
 
-def models_loaded() -> list[str]:
-    """Keys of the models that this process has loaded."""
-    return list(_loaded)
+def loads() -> dict[str, int]:
+    """How often this process has loaded each model, by the model's key."""
+    return dict(_loads)
 
 
 def _result(future: Any, name: str) -> MappedScene | GlacierError:
     from distributed import KilledWorker
 
     try:
-        mapped: MappedScene = future.result()
-        return mapped
-    except GlacierError as error:
-        return error
+        result: MappedScene | GlacierError = future.result()
+        return result
     except KilledWorker as error:
         return GlacierError(
             f"{name}: every worker that tried it died ({error.last_worker.address}); give workers more memory"
@@ -196,7 +199,11 @@ def _client(scheduler: str, scenes: int) -> Iterator[Any]:
         with (
             # A scene's memory is bounded here, and a worker that Dask ends for its memory has to begin anew.
             LocalCluster(
-                n_workers=workers, threads_per_worker=1, memory_limit=0, dashboard_address=None, env=threads
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=0,
+                dashboard_address="127.0.0.1:0",
+                env=threads,
             ) as cluster,
             Client(cluster) as client,
         ):

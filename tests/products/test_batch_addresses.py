@@ -43,7 +43,7 @@ def test_scenes_at_addresses_go_in_one_batch(served, tmp_path):
     assert areas.to_numpy() == pytest.approx(0.3456, rel=2e-3)
     for file in (tmp_path / "maps").iterdir():
         assert b"secret" not in file.read_bytes()
-    with rasterio.open(written["a"].mask) as mask:
+    with rasterio.open(written["a"].files.mask) as mask:
         np.testing.assert_array_equal(mask.read(1) == 1, MAP > 0.5)
 
 
