@@ -29,10 +29,10 @@ from glacier_ml.cli.options import DATA, WORD, output_option, seeds_option
 )
 @click.option(
     "--blend",
-    type=click.Choice(["linear", "halo"]),
-    default="linear",
+    type=click.Choice(["smooth", "halo"]),
+    default="smooth",
     show_default=True,
-    help="How a U-Net's windows meet: linear weights, or as one pass over all at 2 to 4 times the work.",
+    help="How a U-Net's windows meet: they fade, or all is as in one pass, at 2 to 4 times the work.",
 )
 @click.option(
     "--symmetric",

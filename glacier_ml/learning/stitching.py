@@ -42,8 +42,8 @@ class Stitching:
 
     Attributes
     ----------
-    blend : {'linear', 'halo'}
-        'linear': windows of 256 px overlap by 64 px, where their weights fall off. 'halo': windows are as
+    blend : {'smooth', 'halo'}
+        'smooth': windows of 256 px overlap by 64 px, where one fades into the next. 'halo': windows are as
         much larger than what is kept of them as the network sees around a pixel, so that the map is that of
         one pass over the whole scene, at 2 to 4 times the work.
     symmetric : bool
@@ -51,12 +51,12 @@ class Stitching:
         eight times the work.
     """
 
-    blend: Literal["linear", "halo"] = "linear"
+    blend: Literal["smooth", "halo"] = "smooth"
     symmetric: bool = False
 
     def __post_init__(self) -> None:
-        if self.blend not in ("linear", "halo"):
-            raise GlacierError(f"blend: '{self.blend}' is not known; choose linear or halo")
+        if self.blend not in ("smooth", "halo"):
+            raise GlacierError(f"blend: '{self.blend}' is not known; choose smooth or halo")
 
 
 def stitched_rows(
@@ -92,7 +92,7 @@ def stitched_rows(
             f"levels: the network pools by {stride} px, more than half a window's {WINDOW} px; choose fewer"
         )
     run = _averaged(network) if stitching.symmetric else network
-    if stitching.blend == "linear":
+    if stitching.blend == "smooth":
         # So deep a network that windows cannot start every 192 px has them overlap by half.
         overlap = OVERLAP if (WINDOW - OVERLAP) % stride == 0 else WINDOW // 2
         yield from _blended_rows(run, read, shape, overlap)
