@@ -1,10 +1,17 @@
 """The main job from end to end, typed as a user types it: `mlflow run .` on a machine without conda."""
 
+import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
+from urllib import request
+from urllib.error import HTTPError
 
 import numpy as np
 import pandas as pd
@@ -24,6 +31,12 @@ probability = model.predict(np.full((2, 40, 50, 5), 0.3, dtype=np.float32))
 assert probability.shape == (2, 40, 50) and 0 <= probability.min() <= probability.max() <= 1
 runs = mlflow.search_runs(search_all_experiments=True)
 print(*sorted(set(runs["tags.kind"])), *sorted(set(runs.status)), len(runs))
+"""
+
+PREDICT = """
+import mlflow, numpy as np
+stack = np.linspace(0.01, 0.6, 12 * 9 * 5, dtype=np.float32).reshape(1, 12, 9, 5)
+print(*mlflow.pyfunc.load_model("models:/glacier-unet@champion").predict(stack).ravel())
 """
 
 
@@ -89,7 +102,8 @@ def test_the_job_leaves_table_and_maps_on_the_scenes_grids(job, project):
     assert set(table.scene) == {"late"}
     assert {"unet", "ffnn", "NDSI", "gradient boosting", "earlier outline unchanged"} <= set(table.classifier)
     maps = {path.name for path in (project / "maps").glob("*.tif")}
-    assert maps == {f"{scene}_{kind}.tif" for scene in ("late", "blank") for kind in ("mask", "probability")}
+    kinds = ("mask", "probability", "uncertainty")
+    assert maps == {f"{scene}_{kind}.tif" for scene in ("late", "blank") for kind in kinds}
     for entry in open_catalog(project.parent / "scenes").of_role("test", "unseen"):
         grid = entry.open().grid
         with rasterio.open(project / f"maps/{entry.name}_mask.tif") as mask:
@@ -103,6 +117,65 @@ def test_the_champion_loads_with_mlflow_alone_and_the_runs_are_nested(job, proje
     assert kinds == ["compare", "main", "predict", "promote", "refit", "study", "trial"]
     # Nothing is left running: main, promote, compare, predict, and of each network study, trial and refit.
     assert (status, count) == ("FINISHED", "10")
+
+
+@contextmanager
+def served(project):
+    """The champion behind HTTP, as a user types it; gives the address that answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = "mlflow models serve -m models:/glacier-unet@champion --env-manager local"
+    command += f" --workers 1 --host 127.0.0.1 --port {port}"
+    process = subprocess.Popen(
+        [Path(sys.executable).parent / command.split()[0], *command.split()[1:]],
+        cwd=project,
+        env=environment(project.parent / "site"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def asked(address, content=None, until=0.0):
+    """Status and text of an answer; tried again until then while nobody listens."""
+    body = None if content is None else json.dumps(content).encode()
+    wanted = request.Request(address, body, {"Content-Type": "application/json"})
+    while True:
+        try:
+            with request.urlopen(wanted, timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+def test_the_champion_answers_over_http_and_refuses_what_it_has_not_learned_from(job, project):
+    stack = np.linspace(0.01, 0.6, 12 * 9 * 5, dtype=np.float32).reshape(1, 12, 9, 5)
+    told = type_in(project, "python", "-c", PREDICT)  # the same array, from Python
+    with served(project) as address:
+        assert asked(f"{address}/ping", until=time.monotonic() + 120)[0] == 200
+        status, text = asked(f"{address}/invocations", {"inputs": stack.tolist()})
+        assert status == 200
+        probability = np.array(json.loads(text)["predictions"])
+        assert probability.shape == (1, 12, 9)
+        np.testing.assert_allclose(
+            probability.ravel(), [float(one) for one in told.stdout.split()], atol=1e-6
+        )
+        for wrong, rule in {
+            "DN": ((stack * 255).tolist(), "holds DN, not reflectance"),
+            "four bands": (stack[..., :4].tolist(), "shape"),
+        }.values():
+            status, text = asked(f"{address}/invocations", {"inputs": wrong})
+            assert 400 <= status < 600 and rule in text, text
 
 
 def test_a_study_is_resumed_by_its_own_entry_point(job, project):

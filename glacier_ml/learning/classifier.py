@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.backend import start_tensorflow
@@ -21,6 +22,7 @@ from glacier_ml.learning.report_features import report_features
 from glacier_ml.learning.stitching import Array, Mask, Reader, Stitching, stitched_rows
 from glacier_ml.learning.tiles import reflect_to, tile_origins
 from glacier_ml.scenes.scene import TOA, Scene, check_quantity
+from glacier_ml.scenes.sources import LARGEST_MEDIAN
 
 if TYPE_CHECKING:
     import keras
@@ -177,10 +179,31 @@ class NetworkClassifier:
             yield row, self.probability(read(row, min(row + ROWS_AT_ONCE, shape[0])))
 
     def probability_of_array(self, stack: Array) -> Array:
-        """Map an array (rows, columns, bands) of reflectance; NaN in any band is no data."""
+        """Map an array (rows, columns, bands) of reflectance; NaN in any band is no data.
+
+        Raises
+        ------
+        GlacierError
+            Where its bands, their type or their values are not what the network learned from.
+        """
+        self._check_array(stack)
         valid: Mask = np.asarray(np.isfinite(stack).all(axis=-1))
         logit = self._stitch(self._features(stack), valid)
         return self._probability(np.where(valid, logit, np.float32(np.nan)))
+
+    def _check_array(self, stack: NDArray[Any]) -> None:
+        needed = f"float32 reflectance (rows, columns, {len(self.bands)}) of {', '.join(self.bands)}"
+        if stack.ndim != 3 or stack.shape[-1] != len(self.bands):
+            raise GlacierError(f"array: has shape {stack.shape}, and {self.name} needs {needed}; stack these")
+        if stack.dtype != np.float32:
+            mend = "convert DN to reflectance" if stack.dtype.kind in "iu" else "use astype('float32')"
+            raise GlacierError(f"array: holds {stack.dtype}, and {self.name} needs {needed}; {mend}")
+        there = stack[np.isfinite(stack)]
+        if there.size and (median := float(np.median(there.astype(np.float64)))) > LARGEST_MEDIAN:
+            raise GlacierError(
+                f"array: holds DN, not reflectance (median {median:g}), and {self.name} needs {needed}; "
+                "convert it (0 to about 1) first"
+            )
 
     def features(self, scene: Scene) -> Array:
         """Features (rows, columns, features) as the network is fed them, 0 where the scene is not valid."""

@@ -1,0 +1,106 @@
+"""A scene strip by strip: ceilings, ranges and thumbnails are those of the whole."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_networks import ffnn, unet, untrained
+from made_scenes import made_scene
+from rasterio.windows import Window
+
+from glacier_ml.learning.ensembles import Ensemble
+from glacier_ml.products.strips import RangeCheck, SceneStrips, Thumbnail
+from glacier_ml.scenes.reading import open_scene, open_source, write_scene
+from glacier_ml.scenes.scene import Scene
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A scene whose blue is at its ceiling in a corner and whose last columns have no data."""
+    scene = made_scene("any", (700, 60), nodata=4).scene
+    blue = scene.bands["blue"].copy()
+    blue[600:, :30] = 0.9
+    write_scene(replace(scene, bands={**scene.bands, "blue": blue}), tmp_path / "any")
+    return tmp_path / "any"
+
+
+def test_rows_are_those_of_the_whole_scene_and_read_once(folder, monkeypatch):
+    whole = open_scene(folder)
+    with open_source(folder) as source:
+        strips = SceneStrips(source, ("red",))
+        asked = []
+        read = type(source).read
+        monkeypatch.setattr(
+            type(source), "read", lambda self, window: asked.append(window) or read(self, window)
+        )
+        for first, last in ((0, 256), (0, 192), (192, 448), (200, 300), (444, 700)):
+            strip = strips(first, last)
+            for band, values in whole.bands.items():
+                np.testing.assert_array_equal(strip.bands[band], values[first:last])
+            assert strip.grid.transform == whole.grid.transform @ whole.grid.transform.translation(0, first)
+            np.testing.assert_array_equal(strip.valid, whole.valid[first:last])
+    assert [(one.row_off, one.height) for one in asked] == [(0, 256), (192, 256), (444, 256)]
+
+
+def test_saturation_is_told_by_the_whole_scenes_largest_value(folder):
+    whole = open_scene(folder)
+    assert whole.saturated("blue").sum() == 100 * 30
+    with open_source(folder) as source:
+        strips = SceneStrips(source, ("red", "blue_saturated"))
+        upper, lower = strips(0, 600), strips(500, 700)
+        # by its own largest value the upper part would have some pixel at the top, or none by chance
+        assert not upper.saturated("blue").any()
+        np.testing.assert_array_equal(lower.saturated("blue"), whole.saturated("blue")[500:])
+        np.testing.assert_array_equal(lower.stack(("blue_saturated",))[..., 0], whole.saturated("blue")[500:])
+
+
+def test_the_digest_of_strips_is_the_scenes(folder):
+    with open_source(folder) as source:
+        assert source.digest() == open_scene(folder).digest
+
+
+def ranged(network, **ranges):
+    return replace(network, origin={"feature_range": {name: list(pair) for name, pair in ranges.items()}})
+
+
+def test_pixels_outside_the_range_are_counted_by_feature():
+    scene = made_scene("any", (40, 50), nodata=10).scene
+    rows, _ = np.indices(scene.shape)
+    scene = replace(
+        scene, bands={**scene.bands, "nir": np.where(scene.valid, rows / 40, np.nan).astype("f4")}
+    )
+    check = RangeCheck(ranged(untrained(ffnn()), nir=(0.25, 0.5), blue=(-1, 2)))
+    for first in (0, 15, 30):
+        check.add(scene.rows(first, min(first + 15, 40)))
+    # Rows 0-9 lie below .25 and rows 21-39 above .5: 29 of 40.
+    assert check.shares() == {"nir": 29 / 40, "blue": 0.0} and check.known
+
+
+def test_of_an_ensemble_the_member_with_the_most_counts():
+    scene = made_scene("any", (20, 20)).scene
+    narrow, wide = ranged(untrained(ffnn()), red=(5, 6)), ranged(untrained(unet()), red=(-1, 2))
+    check = RangeCheck(Ensemble((wide, narrow)))
+    check.add(scene)
+    assert check.shares() == {"red": 1.0}
+
+
+def test_a_model_without_ranges_tells_none():
+    check = RangeCheck(untrained(ffnn()))
+    check.add(made_scene("any", (20, 20)).scene)
+    assert not check.known and check.shares() == {}
+
+
+def test_a_thumbnail_of_strips_is_every_nth_pixel_of_the_whole(tiny_grid):
+    rows, columns = np.indices((1850, 40), dtype=np.float32)
+    bands = {band: rows * 100 + columns for band in ("red", "nir", "swir1", "blue")}
+    scene = Scene("long", bands, np.ones(rows.shape, bool), tiny_grid(rows.shape))
+    thumbnail = Thumbnail("long", scene.grid)
+    assert thumbnail.step == 3  # 1850 rows: two would leave more than 900
+    for first in range(0, 1850, 191):
+        last = min(first + 191, 1850)
+        thumbnail.add(first, scene.rows(first, last), rows[first:last] / 1850)
+    thin, probability = thumbnail.picture()
+    np.testing.assert_array_equal(thin.bands["red"], bands["red"][::3, ::3])
+    np.testing.assert_array_equal(probability, rows[::3, ::3] / 1850)
+    assert set(thin.bands) == {"red", "nir", "swir1"} and thin.grid.transform.a == 90
+    assert Window(0, 0, *thin.shape[::-1]).width == 14
