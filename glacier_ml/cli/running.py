@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from glacier_ml.cli import scenes, studies  # noqa: F401 - they add their commands to the group
+from glacier_ml.cli import inventory, scenes, studies  # noqa: F401 - they add their commands to the group
 from glacier_ml.cli.group import cli
 from glacier_ml.errors import GlacierError
 
