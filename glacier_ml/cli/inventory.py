@@ -51,21 +51,18 @@ from glacier_ml.cli.options import FOLDER, METRES, WORD, WORDS
     show_default=True,
     help="What the combined uncertainty is made of; leave out probability where it is not calibrated.",
 )
+@click.option(
+    "--data",
+    type=WORD,
+    default="",
+    help="The scenes mapped: draws the outlines on them  [default: no picture]",
+)
 def run_inventory(**chosen: Any) -> None:
     """Outline mapped glaciers, with areas, their uncertainty and change since existing outlines."""
     from glacier_ml.products.inventory.compilation import inventory
 
     files = inventory(**chosen)
-    for row in files.table.to_dict("records"):
-        print(
-            f"{row['scene']}: {row['glaciers']} glaciers, {row['area_km2']:.3f} km2, "
-            f"+- {row['uncertainty_independent_km2']:.3f} (errors independent) "
-            f"to {row['uncertainty_correlated_km2']:.3f} (all alike)"
-        )
-        if row.get("known_glaciers_seen") == row.get("known_glaciers_seen") and row.get("known_glaciers_seen"):
-            print(
-                f"  change of {row['known_glaciers_seen']:.0f} known glaciers: {row['change_km2']:+.3f} km2, "
-                f"{row['verdict_independent']} (errors independent), {row['verdict_correlated']} (all alike)"
-            )
-    for path in (files.outlines, files.glaciers, files.summary, files.plot):
+    for line in files.lines:
+        print(line)
+    for path in files.paths:
         print(path)

@@ -39,9 +39,7 @@ class PixelAreas:
         return self._lines[low] * (1 - share) + self._lines[high] * share
 
 
-def sum_by_label(
-    labels: NDArray[np.int32], values: NDArray[np.floating], count: int
-) -> NDArray[np.float64]:
+def sum_by_label(labels: NDArray[np.int32], values: NDArray[np.floating], count: int) -> NDArray[np.float64]:
     """Sum values over the pixels of each label.
 
     Examples
@@ -49,7 +47,7 @@ def sum_by_label(
     >>> sum_by_label(np.array([[0, 1], [2, 1]], np.int32), np.array([[1.0, 2.0], [3.0, 4.0]]), 2).tolist()
     [1.0, 6.0, 3.0]
     """
-    return np.bincount(labels.ravel(), weights=values.ravel(), minlength=count + 1)
+    return np.bincount(labels.ravel(), weights=values.ravel(), minlength=count + 1).astype(np.float64)
 
 
 def polygon_areas_km2(polygons: NDArray[Any], crs: Any) -> NDArray[np.float64]:

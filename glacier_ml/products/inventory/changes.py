@@ -1,4 +1,4 @@
-"""Area now, area then and change of glaciers with known outlines, with a verdict that minds the uncertainty."""
+"""Area now, area then and change of known glaciers, with a verdict that minds the uncertainty."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 GREW, SHRANK, WITHIN, NOT_SEEN = "grew", "shrank", "within uncertainty", "not seen"
 
 OUTLINE_BUFFER_M = 15.0
-"""Half a pixel of 30 m Landsat, from which most RGI and GLIMS outlines were drawn: how far they may be off."""
+"""Half a pixel of 30 m Landsat, from which outlines of RGI and GLIMS often come: how far they may be off."""
 
 RGI_WARNING = (
-    "RGI outlines were not made for rates of area change of single glaciers: the RGI is one snapshot near the "
-    "year 2000, made for global coverage, and such rates need more care with dates, outlines and position "
-    "(RGI 7.0 user guide, Introduction)"
+    "RGI outlines were not made for rates of area change of single glaciers: the RGI is one snapshot near "
+    "the year 2000, made for global coverage, and such rates need more care with dates, outlines and "
+    "position (RGI 7.0 user guide, Introduction)"
 )
 """Paraphrased from https://glims-rgi.github.io/rgi_user_guide/01_introduction.html, 'What is the RGI?'."""
 

@@ -14,11 +14,13 @@ from glacier_ml.products.inventory.existing import ExistingOutlines, read_existi
 from glacier_ml.products.inventory.figure import areas_figure
 from glacier_ml.products.inventory.files import check_output, write_outlines
 from glacier_ml.products.inventory.map_rasters import MapRasters, find_maps
+from glacier_ml.products.inventory.outline_picture import outlines_figure, scenes_of_maps
 from glacier_ml.products.inventory.scene_inventory import MAPPED, STEPS, Options, scene_inventory
 from glacier_ml.products.inventory.schemas import check_schema, in_schema
-from glacier_ml.products.inventory.summary import summary_table
+from glacier_ml.products.inventory.summary import summary_lines, summary_table
 from glacier_ml.products.inventory.uncertainty import TERMS, check_terms
-from glacier_ml.products.maps import staged
+from glacier_ml.products.maps import file_stem, staged
+from glacier_ml.scenes.catalog import CatalogEntry
 from glacier_ml.scenes.vectors.windows import grid_bounds
 
 if TYPE_CHECKING:
@@ -44,15 +46,23 @@ class InventoryFiles:
         CSV: one row a scene.
     plot : pathlib.Path
         PNG: areas with their uncertainty; change where there are existing outlines.
-    table : pandas.DataFrame
-        The summary.
+    pictures : tuple of pathlib.Path
+        PNG of each scene with its outlines, where the scenes were given.
+    lines : tuple of str
+        The summary in words.
     """
 
     outlines: Path
     glaciers: Path
     summary: Path
     plot: Path
-    table: pd.DataFrame
+    pictures: tuple[Path, ...]
+    lines: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return (self.outlines, self.glaciers, self.summary, self.plot, *self.pictures)
 
 
 def inventory(
@@ -64,6 +74,7 @@ def inventory(
     simplify: float | None = None,
     scene: str | None = None,
     terms: Sequence[str] = TERMS,
+    data: str | Path | None = None,
 ) -> InventoryFiles:
     """Make a glacier inventory of the maps in a folder.
 
@@ -88,6 +99,8 @@ def inventory(
         The one scene of the folder that is wanted.
     terms : sequence of str
         What the combined uncertainty is made of: 'half_pixel', 'probability', 'ensemble'.
+    data : str or pathlib.Path, optional
+        The scenes that were mapped, as `open_catalog` takes them: pictures of the outlines on them are drawn.
 
     Returns
     -------
@@ -108,6 +121,7 @@ def inventory(
     existing = _outlines_file(outlines, output)
     options = _checked(output, schema, minimum_area, simplify, terms)
     found = find_maps(maps, scene)
+    scenes = scenes_of_maps(data, found) if data else {}
     _tell_overlaps(found)
     table = _all_scenes(found, existing, options)
     if not (table["status"] == MAPPED).any():
@@ -115,7 +129,7 @@ def inventory(
             f"{maps}: no glacier of {minimum_area:g} km2 or more is mapped; lower --minimum-area"
         )
     _tell_change(table)
-    return _written(table, output, schema)
+    return _written(table, output, schema, scenes)
 
 
 def _checked(
@@ -175,8 +189,8 @@ def _existing(found: Sequence[MapRasters], outlines: Path | None) -> dict[str, E
             missed.append(error)
     if missed and not existing:
         raise missed[0]
-    for error in missed:
-        warnings.warn(f"all glaciers count as new: {error}", InventoryWarning, stacklevel=4)
+    for miss in missed:
+        warnings.warn(f"all glaciers count as new: {miss}", InventoryWarning, stacklevel=4)
     return existing
 
 
@@ -219,7 +233,9 @@ def _tell_change(table: pd.DataFrame) -> None:
         )
 
 
-def _written(table: geopandas.GeoDataFrame, output: Path, schema: str) -> InventoryFiles:
+def _written(
+    table: geopandas.GeoDataFrame, output: Path, schema: str, scenes: dict[str, CatalogEntry]
+) -> InventoryFiles:
     import geopandas
 
     summary = summary_table(table)
@@ -227,14 +243,22 @@ def _written(table: geopandas.GeoDataFrame, output: Path, schema: str) -> Invent
     frame = geopandas.GeoDataFrame(in_schema(mapped, schema), geometry=mapped.geometry, crs=table.crs)
     rows = in_schema(table, schema)
     rows.insert(0, "status", table["status"])
-    files = InventoryFiles(
-        output,
-        *(output.with_name(f"{output.stem}_{end}") for end in ("glaciers.csv", "summary.csv", "areas.png")),
-        table=summary,
+    glaciers, totals, plot = (
+        output.with_name(f"{output.stem}_{end}") for end in ("glaciers.csv", "summary.csv", "areas.png")
     )
+    pictures = {name: output.with_name(_picture_name(output, name, len(scenes))) for name in scenes}
+    lines = tuple(summary_lines(summary))
+    files = InventoryFiles(output, glaciers, totals, plot, tuple(pictures.values()), lines)
     with staged(output.parent) as partial:
         write_outlines(frame, partial / output.name)
         rows.to_csv(partial / files.glaciers.name, index=False)
         summary.to_csv(partial / files.summary.name, index=False)
         areas_figure(table, summary).savefig(partial / files.plot.name)
+        for name, entry in scenes.items():
+            drawn = outlines_figure(entry.open(), mapped[mapped["scene"] == name])
+            drawn.savefig(partial / pictures[name].name)
     return files
+
+
+def _picture_name(output: Path, scene: str, count: int) -> str:
+    return f"{output.stem}_{file_stem(scene)}_outlines.png" if count > 1 else f"{output.stem}_outlines.png"

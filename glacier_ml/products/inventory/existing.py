@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.products.inventory.areas import polygon_areas_km2
 from glacier_ml.products.inventory.divides import Labels
 from glacier_ml.products.inventory.schemas import long_names
+from glacier_ml.scenes.outlines import OutlineWarning
 from glacier_ml.scenes.scene import Grid
-from glacier_ml.scenes.vectors.inventories import GLIMS, RGI_6, RGI_7, outline_days, rows_for_date
+from glacier_ml.scenes.vectors.inventories import GLIMS, POLYGONS, RGI_6, RGI_7, outline_days, rows_for_date
 from glacier_ml.scenes.vectors.layers import VECTORS
 from glacier_ml.scenes.vectors.mending import polygons_of
 from glacier_ml.scenes.vectors.polygons import on_grid, read_window
@@ -38,7 +40,7 @@ CARRIED = {
 }
 """What is true of a glacier whatever its outline, and how RGI 7, RGI 6 and GLIMS call it."""
 
-_IDS = {RGI_7: "rgi_id", RGI_6: "rgiid", GLIMS: "glac_id"}
+_IDS = {RGI_7: "rgi_id", RGI_6: "rgiid", GLIMS: "glac_id", POLYGONS: "id"}
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,11 @@ def read_existing(path: str | Path, grid: Grid, scene: str, date: str | None) ->
     ours = {"glacier_id", "combined_uncertainty_km2"} <= set(frame.columns)
     inventory = window.inventory
     drawn = rows_for_date(frame, inventory, date, where)
+    if told := window.mending.phrases() + drawn.notes:
+        warnings.warn(f"{path.name}: {', '.join(told)}", OutlineWarning, stacklevel=4)
     ice, rock = (on_grid(rows, grid, window.layer, where) for rows in (drawn.ice, drawn.rock))
     ice = ice.reset_index(drop=True)
-    ids = _ids(ice, "glacier_id" if ours else _IDS.get(inventory, ""))
+    ids = _ids(ice, "glacier_id" if ours else _IDS[inventory])
     if ours:
         _check_once(ids, where)
     shapes, rows = _by_id(np.asarray(ice.geometry.array, dtype=object), ids)

@@ -22,7 +22,8 @@ LARGEST = 25
 # Okabe and Ito's palette, which colour-blind readers tell apart.
 _COLOURS = {SHRANK: (0.835, 0.369, 0.0), GREW: (0.0, 0.447, 0.698), WITHIN: (0.6, 0.6, 0.6)}
 _ICE = (0.337, 0.706, 0.914)
-_BAR = {"ecolor": (0.2, 0.2, 0.2), "elinewidth": 1.0, "capsize": 2.5}
+_THEN = (0.835, 0.369, 0.0)
+_BAR: dict[str, Any] = {"ecolor": (0.2, 0.2, 0.2), "elinewidth": 1.0, "capsize": 2.5}
 
 
 def areas_figure(table: pd.DataFrame, summary: pd.DataFrame) -> Figure:
@@ -53,10 +54,10 @@ def areas_figure(table: pd.DataFrame, summary: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2)
     _areas(left, drawn, len(kept), several=len(summary) > 1)
     if compared:
-        _changes(right, drawn)
+        _explain(figure, _changes(right, drawn), table)
     else:
         _relative(right, kept)
-    _lettered(figure, table, summary)
+    _lettered(figure, summary)
     return figure
 
 
@@ -65,10 +66,15 @@ def _areas(axes: Axes, drawn: pd.DataFrame, count: int, several: bool) -> None:
     bars = drawn["combined_uncertainty_km2"].astype(float)
     area = drawn["area_km2"].astype(float)
     lower = np.minimum(bars, area)  # no area is below nothing
-    axes.barh(places, area, color=_ICE, xerr=[lower, bars], error_kw=_BAR, height=0.7)
+    axes.errorbar(area, places, xerr=[lower, bars], fmt="o", color=_ICE, markeredgecolor="k", **_BAR)
+    if "area_then_seen_km2" in drawn:
+        then = drawn["area_then_seen_km2"].astype(float)
+        axes.plot(then, places, "D", color="none", markeredgecolor=_THEN, label="area then, of the part seen")
+        axes.legend(fontsize=8, loc="lower right")
     names = [_name(row, several) for row in drawn.to_dict("records")]
     axes.set_yticks(places, [plain(name) for name in names], fontsize=7)
     axes.set_ylim(-0.7, len(drawn) - 0.3)
+    axes.grid(axis="x", alpha=0.3)
     _spread(axes, area)
     axes.set_xlabel("area now [km²], with the combined uncertainty")
     title = "all glaciers" if count <= LARGEST else f"the {LARGEST} largest of {count:,} glaciers"
@@ -89,7 +95,8 @@ def _spread(axes: Axes, area: pd.Series) -> None:
         axes.set_xlim(left=positive.min() / 2)
 
 
-def _changes(axes: Axes, drawn: pd.DataFrame) -> None:
+def _changes(axes: Axes, drawn: pd.DataFrame) -> list[Any]:
+    """Bars of change; gives the keys to their colours."""
     from matplotlib.patches import Patch
 
     told = drawn["verdict"].isin(list(_COLOURS)).to_numpy()
@@ -116,7 +123,7 @@ def _changes(axes: Axes, drawn: pd.DataFrame) -> None:
     axes.set_title("change against the existing outlines", fontsize=10)
     names = {SHRANK: "shrank, beyond the uncertainty", GREW: "grew, beyond the uncertainty", WITHIN: WITHIN}
     keys = [Patch(facecolor=colour, label=names[verdict]) for verdict, colour in _COLOURS.items()]
-    axes.legend(handles=keys, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
+    return keys
 
 
 def _threshold(rows: pd.DataFrame) -> float:
@@ -143,19 +150,30 @@ def _relative(axes: Axes, rows: pd.DataFrame) -> None:
     axes.legend(fontsize=8, frameon=False)
 
 
-def _lettered(figure: Figure, table: pd.DataFrame, summary: pd.DataFrame) -> None:
-    """Title with the totals, and what must be said below."""
+def _lettered(figure: Figure, summary: pd.DataFrame) -> None:
+    """Title with the totals."""
     told = []
     for row in summary.head(3).to_dict("records"):
         date = f", {row['src_date']}" if row["src_date"] else ""
         told.append(
             f"{row['scene']}{date}: {row['area_km2']:,.2f} km² in {row['glaciers']:,} glaciers, "
-            f"± {row['uncertainty_independent_km2']:.2g} (errors independent) "
-            f"to {row['uncertainty_correlated_km2']:.2g} (all alike)"
+            f"± {row['uncertainty_independent_km2']:,.2f} (errors independent) "
+            f"to {row['uncertainty_correlated_km2']:,.2f} (all alike)"
         )
     if len(summary) > 3:
         told.append(f"and {len(summary) - 3} more scenes")
     figure.suptitle(plain("\n".join(told)), fontsize=10)
-    source = table["outline_source"].dropna() if "outline_source" in table else []
-    if len(source) and (said := caveat(str(source.iloc[0]))):
-        figure.supxlabel("\n".join(textwrap.wrap(said, 150)), fontsize=8)
+
+
+def _explain(figure: Figure, keys: list[Any], table: pd.DataFrame) -> None:
+    """Keys to the colours, and what must be said of change, below."""
+    said = caveat(str(table["outline_source"].dropna().iloc[0]))
+    figure.legend(
+        handles=keys,
+        title="\n".join(textwrap.wrap(said, 150)) or None,
+        loc="outside lower center",
+        ncols=3,
+        fontsize=8,
+        title_fontsize=8,
+        frameon=False,
+    )

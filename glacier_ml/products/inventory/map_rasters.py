@@ -72,12 +72,12 @@ class MapRasters:
         strange = [int(value) for value in np.flatnonzero(counts) if value not in (0, 1, NO_DATA)]
         if strange:
             raise GlacierError(
-                f"{self.mask}: a mask holds 0, 1 and {NO_DATA}, this also {strange[0]}; write it with predict"
+                f"{self.mask}: a mask holds 0, 1 and {NO_DATA}, this also {strange[0]}; run predict again"
             )
         return values
 
     def probabilities(self) -> Iterator[NDArray[np.float32]]:
-        """Read the probability by strips of `STRIP` rows: (rows of the strip, columns), NaN without a value."""
+        """Read the probability by strips of `STRIP` rows: (rows, columns), NaN without a value."""
         with open_raster(self.probability, self.stem) as dataset:
             scale, offset = dataset.scales[0], dataset.offsets[0]
             for window in _windows(self.grid):
@@ -140,7 +140,8 @@ def _opened(mask: Path) -> MapRasters:
         other, _ = _header(path, stem, kinds, bands=None if path == members else 1)
         if difference := grid_difference(grid, other):
             raise GlacierError(
-                f"{stem}: {path.name} and {mask.name} are on different grids ({difference}); run predict again"
+                f"{stem}: {path.name} and {mask.name} lie on different grids ({difference}); "
+                "run predict again"
             )
     return MapRasters(stem, mask, probability, members if members in beside else None, grid, tags)
 

@@ -92,11 +92,12 @@ def _weights(row_m: float, column_m: float) -> list[float]:
     diagonal = row_m * column_m / np.hypot(row_m, column_m)
     # Directions at 0, slope, 90 degrees and 180 degrees - slope; each has half the gaps to its neighbours.
     angles = (slope, np.pi / 2 - slope, np.pi / 4, np.pi / 4)
-    return [float(angle * apart / 2) for angle, apart in zip(angles, (row_m, column_m, *[diagonal] * 2))]
+    apart = (row_m, column_m, diagonal, diagonal)
+    return [float(angle * distance / 2) for angle, distance in zip(angles, apart, strict=True)]
 
 
 def _pixel_size_m(grid: Grid, row: float) -> tuple[float, float]:
-    """Ground distance from one row and from one column to the next, on the ellipsoid, at the middle of a row."""
+    """Ground distance from one row and one column to the next, on the ellipsoid, at the middle of a row."""
     from pyproj import CRS, Transformer
 
     crs = CRS.from_wkt(grid.crs.to_wkt())

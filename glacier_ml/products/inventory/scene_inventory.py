@@ -124,9 +124,7 @@ def _ground(rasters: MapRasters, owners: Labels | None, known: int, minimum_km2:
     numbers = np.arange(len(areas), dtype=np.int32)
     large = areas[known + 1 :] >= minimum_km2
     numbers[known + 1 :] = np.where(large, known + np.cumsum(large), 0)
-    return _Ground(
-        rasters.grid, numbers[labels], valid, owners, known, known + int(large.sum()), pixels
-    )
+    return _Ground(rasters.grid, numbers[labels], valid, owners, known, known + int(large.sum()), pixels)
 
 
 def _measured(rasters: MapRasters, ground: _Ground) -> pd.DataFrame:
@@ -175,8 +173,6 @@ def _identified(table: pd.DataFrame, rasters: MapRasters, known: int) -> pd.Data
         if name not in given:
             ids.append(name)
     return table.assign(glacier_id=ids)
-
-
 
 
 def _described(table: pd.DataFrame, rasters: MapRasters, options: Options) -> pd.DataFrame:

@@ -1,10 +1,10 @@
 """The columns of an inventory: those of RGI 7 or of a GLIMS submission first, then our own.
 
 RGI 7's are those of its glacier product, in its order
-(https://glims-rgi.github.io/rgi_user_guide/products/glacier_product.html). GLIMS' are those of its polygons as
-they are handed out (https://www.glims.org/MapsAndDocs/downloaded_field_desc.html), by which
-https://nsidc.org/glims/information-glims-data-providers asks for a submission: closed polygons in longitude
-and latitude on WGS 84, nunataks as holes, with local and global uncertainties in x and y.
+(https://glims-rgi.github.io/rgi_user_guide/products/glacier_product.html). GLIMS' are those of its polygons
+as they are handed out (https://www.glims.org/MapsAndDocs/downloaded_field_desc.html); a submission wants
+closed polygons in longitude and latitude on WGS 84, nunataks as holes, with local and global uncertainties in
+x and y (https://nsidc.org/glims/information-glims-data-providers).
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def _typed(values: Any, kind: str) -> Any:
         return numbers.round().astype(WHOLE) if kind == WHOLE else numbers
     if kind == FLAG:
         return values.fillna(False).astype(bool)
-    return values.where(values.notna(), None).map(_text).astype(object)
+    return values.map(_text).astype(TEXT)
 
 
 def _text(value: Any) -> str | None:

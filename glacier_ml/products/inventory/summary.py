@@ -63,7 +63,9 @@ def _changed(rows: pd.DataFrame) -> dict[str, Any]:
     change, uncertainty = known["change_km2"].sum(), known["change_uncertainty_km2"]
     independent, correlated = float(np.sqrt((uncertainty**2).sum())), float(uncertainty.sum())
     source = str(rows["outline_source"].dropna().iloc[0])
-    counts = {name.replace(" ", "_"): int((known["verdict"] == name).sum()) for name in (GREW, SHRANK, WITHIN)}
+    counts = {
+        name.replace(" ", "_"): int((known["verdict"] == name).sum()) for name in (GREW, SHRANK, WITHIN)
+    }
     return {
         "outline_source": source,
         "then_first_date": known["then_date"].dropna().min() if len(known) else None,
@@ -83,3 +85,29 @@ def _changed(rows: pd.DataFrame) -> dict[str, Any]:
         "new_glaciers_km2": new["area_km2"].sum(),
         "warning": caveat(source),
     }
+
+
+def summary_lines(summary: pd.DataFrame) -> list[str]:
+    """Tell a summary in words, a line for each scene and one for its change.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = {"scene": "peak", "glaciers": 2, "area_km2": 3.5, "uncertainty_independent_km2": 0.25}
+    >>> summary_lines(pd.DataFrame([row | {"uncertainty_correlated_km2": 0.35}]))
+    ['peak: 2 glaciers, 3.500 km2, +- 0.250 (errors independent) to 0.350 (all alike)']
+    """
+    lines = []
+    for row in summary.to_dict("records"):
+        lines.append(
+            f"{row['scene']}: {row['glaciers']} glaciers, {row['area_km2']:.3f} km2, "
+            f"+- {row['uncertainty_independent_km2']:.3f} (errors independent) "
+            f"to {row['uncertainty_correlated_km2']:.3f} (all alike)"
+        )
+        if row.get("known_glaciers_seen", 0) > 0:  # NaN for a scene that the outlines miss
+            lines.append(
+                f"{row['scene']}: change of {row['known_glaciers_seen']:.0f} known glaciers "
+                f"{row['change_km2']:+.3f} km2: {row['verdict_independent']} (errors independent), "
+                f"{row['verdict_correlated']} (all alike)"
+            )
+    return lines

@@ -92,9 +92,7 @@ def probability_sums(
         (count + 1,) [km2].
     """
     sums = np.zeros(count + 1)
-    for (start, stop), probability in zip(
-        _strips(allotted.shape[0]), rasters.probabilities(), strict=True
-    ):
+    for (start, stop), probability in zip(_strips(allotted.shape[0]), rasters.probabilities(), strict=True):
         expected = np.nan_to_num(probability, nan=0.0) * pixels.strip(start, stop)
         sums += sum_by_label(allotted[start:stop], expected, count)
     sums[0] = 0
