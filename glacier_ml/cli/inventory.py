@@ -35,6 +35,7 @@ from glacier_ml.cli.options import FOLDER, METRES, WORD, WORDS
 )
 @click.option(
     "--minimum-area",
+    "--minimum_area",
     type=float,
     default=0.01,
     show_default=True,
@@ -57,11 +58,12 @@ from glacier_ml.cli.options import FOLDER, METRES, WORD, WORDS
     default="",
     help="The scenes mapped: draws the outlines on them  [default: no picture]",
 )
-def run_inventory(**chosen: Any) -> None:
+def run_inventory(maps: str, output: str, terms: tuple[str, ...] | None, **chosen: Any) -> None:
     """Outline mapped glaciers, with areas, their uncertainty and change since existing outlines."""
     from glacier_ml.products.inventory.compilation import inventory
+    from glacier_ml.products.inventory.options import InventoryOptions
 
-    files = inventory(**chosen)
+    files = inventory(maps, output, InventoryOptions(terms=terms or (), **chosen))
     for line in files.lines:
         print(line)
     for path in files.paths:

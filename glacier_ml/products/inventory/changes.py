@@ -89,16 +89,17 @@ def judge(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         With change_km2 and change_percent, of the part seen; change_uncertainty_km2, the root of the sum of
-        both dates' squares; verdict: 'grew', 'shrank', 'within uncertainty', 'not seen'; None without an
-        earlier outline.
+        both dates' squares; verdict: 'grew', 'shrank', 'within uncertainty', 'not seen'; missing without
+        an earlier outline.
 
     Examples
     --------
     >>> import pandas as pd
     >>> now = {"area_km2": [8.0, 9.9, 5.0], "combined_uncertainty_km2": 0.3}
     >>> then = {"area_then_seen_km2": [10.0, 10.0, None], "then_uncertainty_km2": 0.4, "share_seen": 1.0}
-    >>> judge(pd.DataFrame(now | then))[["change_km2", "verdict"]].values.tolist()
-    [[-2.0, 'shrank'], [-0.1, 'within uncertainty'], [nan, None]]
+    >>> told = judge(pd.DataFrame(now | then))
+    >>> told["change_km2"].tolist(), told["verdict"].fillna("").tolist()
+    ([-2.0, -0.1, nan], ['shrank', 'within uncertainty', ''])
     """
     change = (table["area_km2"] - table["area_then_seen_km2"].astype(float)).round(9)
     seen = table["share_seen"].astype(float) > 0

@@ -12,13 +12,13 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.products.inventory.changes import caveat
 from glacier_ml.products.inventory.existing import ExistingOutlines, read_existing
 from glacier_ml.products.inventory.figure import areas_figure
-from glacier_ml.products.inventory.files import check_output, write_outlines
+from glacier_ml.products.inventory.files import write_outlines
 from glacier_ml.products.inventory.map_rasters import MapRasters, find_maps
+from glacier_ml.products.inventory.options import InventoryOptions, check_options
 from glacier_ml.products.inventory.outline_picture import outlines_figure, scenes_of_maps
-from glacier_ml.products.inventory.scene_inventory import MAPPED, STEPS, Options, scene_inventory
-from glacier_ml.products.inventory.schemas import check_schema, in_schema
+from glacier_ml.products.inventory.scene_inventory import MAPPED, STEPS, scene_inventory
+from glacier_ml.products.inventory.schemas import in_schema
 from glacier_ml.products.inventory.summary import summary_lines, summary_table
-from glacier_ml.products.inventory.uncertainty import TERMS, check_terms
 from glacier_ml.products.maps import file_stem, staged
 from glacier_ml.scenes.catalog import CatalogEntry
 from glacier_ml.scenes.vectors.windows import grid_bounds
@@ -66,15 +66,7 @@ class InventoryFiles:
 
 
 def inventory(
-    maps: str | Path,
-    output: str | Path,
-    schema: str = "rgi7",
-    outlines: str | Path | None = None,
-    minimum_area: float = 0.01,
-    simplify: float | None = None,
-    scene: str | None = None,
-    terms: Sequence[str] = TERMS,
-    data: str | Path | None = None,
+    maps: str | Path, output: str | Path, options: InventoryOptions | None = None
 ) -> InventoryFiles:
     """Make a glacier inventory of the maps in a folder.
 
@@ -84,27 +76,9 @@ def inventory(
         Folder that `predict` wrote: `<stem>_mask.tif`, `<stem>_probability.tif` and, of an ensemble,
         `<stem>_members.tif` for each scene.
     output : str or pathlib.Path
-        File of outlines; its suffix says the format. Beside it come `<stem>_glaciers.csv`,
-        `<stem>_summary.csv` and `<stem>_areas.png`.
-    schema : {'rgi7', 'glims'}
-        Whose columns come first.
-    outlines : str or pathlib.Path, optional
-        Existing outlines with ids, by which glacier complexes are split and change is told: RGI 6, RGI 7,
-        GLIMS, or an earlier inventory written here.
-    minimum_area : float
-        Of a glacier [km2].
-    simplify : float, optional
-        Tolerance [m]; see `polygons.outline_labels`. Areas stay those of the pixels.
-    scene : str, optional
-        The one scene of the folder that is wanted.
-    terms : sequence of str
-        What the combined uncertainty is made of: 'half_pixel', 'probability', 'ensemble'.
-    data : str or pathlib.Path, optional
-        The scenes that were mapped, as `open_catalog` takes them: pictures of the outlines on them are drawn.
-
-    Returns
-    -------
-    InventoryFiles
+        File of outlines; its suffix says the format. The tables and the plot come beside it.
+    options : InventoryOptions, optional
+        Schema, existing outlines, minimum area ...
 
     Raises
     ------
@@ -117,55 +91,23 @@ def inventory(
     InventoryWarning
         Where scenes overlap, existing outlines miss one of them, or change is not what it may seem.
     """
-    output = Path(output)
-    existing = _outlines_file(outlines, output)
-    options = _checked(output, schema, minimum_area, simplify, terms)
-    found = find_maps(maps, scene)
-    scenes = scenes_of_maps(data, found) if data else {}
+    output, options = Path(output), options or InventoryOptions()
+    check_options(options, output)
+    found = find_maps(maps, options.scene)
+    scenes = scenes_of_maps(options.data, found) if options.data else {}
     _tell_overlaps(found)
-    table = _all_scenes(found, existing, options)
-    if not (table["status"] == MAPPED).any():
-        raise GlacierError(
-            f"{maps}: no glacier of {minimum_area:g} km2 or more is mapped; lower --minimum-area"
-        )
+    table = _all_scenes(found, options)
+    _tell_empty(table, found, f"{maps}: no glacier of {options.minimum_area:g} km2 or more is mapped")
     _tell_change(table)
-    return _written(table, output, schema, scenes)
+    return _written(table, output, options.schema, scenes)
 
 
-def _checked(
-    output: Path,
-    schema: str,
-    minimum_area: float,
-    simplify: float | None,
-    terms: Sequence[str],
-) -> Options:
-    check_schema(schema)
-    check_output(output)
-    for name, value in (("minimum-area", minimum_area), ("simplify", simplify or 0.0)):
-        if not 0 <= value < float("inf"):
-            raise GlacierError(f"{name}: is {value:g}; give zero or more")
-    return Options(minimum_area, simplify, check_terms(terms))
-
-
-def _outlines_file(outlines: str | Path | None, output: Path) -> Path | None:
-    if not outlines:
-        return None
-    path = Path(outlines).expanduser()
-    if not path.is_file():
-        raise GlacierError(f"{path}: is no file of polygons; give RGI, GLIMS or an earlier inventory")
-    if path.resolve() == output.resolve():
-        raise GlacierError(f"{output}: is the file of existing outlines; give the new one another name")
-    return path
-
-
-def _all_scenes(
-    found: Sequence[MapRasters], outlines: Path | None, options: Options
-) -> geopandas.GeoDataFrame:
+def _all_scenes(found: Sequence[MapRasters], options: InventoryOptions) -> geopandas.GeoDataFrame:
     """Rows of all scenes, in their order."""
     import pandas as pd
     from tqdm import tqdm
 
-    existing = _existing(found, outlines)
+    existing = _existing(found, options.outlines)
     tables = []
     with tqdm(total=STEPS * len(found), desc="inventory", unit="step") as bar:
         for rasters in found:
@@ -178,13 +120,15 @@ def _all_scenes(
     return pd.concat(tables, ignore_index=True)
 
 
-def _existing(found: Sequence[MapRasters], outlines: Path | None) -> dict[str, ExistingOutlines]:
+def _existing(found: Sequence[MapRasters], outlines: str | Path | None) -> dict[str, ExistingOutlines]:
     """Existing outlines by the scene's stem; those that miss one of several scenes are told."""
     existing: dict[str, ExistingOutlines] = {}
     missed: list[GlacierError] = []
     for rasters in found if outlines else ():
         try:
-            existing[rasters.stem] = read_existing(str(outlines), rasters.grid, rasters.scene, rasters.date)
+            existing[rasters.stem] = read_existing(
+                Path(outlines or ""), rasters.grid, rasters.scene, rasters.date
+            )
         except GlacierError as error:
             missed.append(error)
     if missed and not existing:
@@ -214,6 +158,15 @@ def _overlap(first: MapRasters, second: MapRasters) -> bool:
     one = grid_bounds(first.grid)
     other: Any = transformer.transform_bounds(*grid_bounds(second.grid))
     return all(one[low] < other[low + 2] and other[low] < one[low + 2] for low in (0, 1))
+
+
+def _tell_empty(table: pd.DataFrame, found: Sequence[MapRasters], nothing: str) -> None:
+    """Refuse an inventory without a glacier; tell of scenes without one."""
+    mapped = set(table.loc[table["status"] == MAPPED, "scene"])
+    if not mapped:
+        raise GlacierError(f"{nothing}; lower --minimum-area")
+    if empty := [rasters.scene for rasters in found if rasters.scene not in mapped]:
+        warnings.warn(f"{nothing} in {', '.join(empty)}", InventoryWarning, stacklevel=3)
 
 
 def _tell_change(table: pd.DataFrame) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,9 @@ CARRIED = {
 }
 """What is true of a glacier whatever its outline, and how RGI 7, RGI 6 and GLIMS call it."""
 
+_SAME_GROUND = 0.01
+"""Share of the smaller outline from which on two count as the same ground. Chosen here."""
+
 _IDS = {RGI_7: "rgi_id", RGI_6: "rgiid", GLIMS: "glac_id", POLYGONS: "id"}
 
 
@@ -75,12 +78,12 @@ class ExistingOutlines:
         return rasterize(burnt, grid.shape, transform=grid.transform, dtype="int32")
 
 
-def read_existing(path: str | Path, grid: Grid, scene: str, date: str | None) -> ExistingOutlines:
+def read_existing(path: Path, grid: Grid, scene: str, date: str | None) -> ExistingOutlines:
     """Read the existing outlines of a scene's window.
 
     Parameters
     ----------
-    path : str or pathlib.Path
+    path : pathlib.Path
         RGI 6, RGI 7, GLIMS, plain polygons or an inventory written here, in any format that
         `scenes.outlines` reads.
     grid : Grid
@@ -93,35 +96,38 @@ def read_existing(path: str | Path, grid: Grid, scene: str, date: str | None) ->
     GlacierError
         Where the file cannot be read, is a raster, or holds no polygon that covers a part of the scene.
     """
-    path = Path(path)
     where = f"{scene}: {path.name}"
-    if not path.is_file() or path.suffix.lower() not in VECTORS:
+    if path.suffix.lower() not in VECTORS:
         raise GlacierError(f"{path}: is no file of polygons; give outlines as one of {' '.join(VECTORS)}")
     window = read_window(path, grid, where, every_column=True)
     frame = long_names(window.frame.rename(columns=str.lower))
     frame = frame.loc[:, ~frame.columns.duplicated()]
-    ours = {"glacier_id", "combined_uncertainty_km2"} <= set(frame.columns)
-    inventory = window.inventory
-    drawn = rows_for_date(frame, inventory, date, where)
+    drawn = rows_for_date(frame, window.inventory, date, where)
     if told := window.mending.phrases() + drawn.notes:
         warnings.warn(f"{path.name}: {', '.join(told)}", OutlineWarning, stacklevel=4)
     ice, rock = (on_grid(rows, grid, window.layer, where) for rows in (drawn.ice, drawn.rock))
-    ice = ice.reset_index(drop=True)
+    existing = _of_rows(ice.reset_index(drop=True), rock, window.inventory, where, grid)
+    inside = (existing.table["share_in_window"] > 0).to_numpy()
+    if not inside.any():
+        raise GlacierError(f"{where}: no polygon covers a part of the scene; give outlines of its place")
+    return replace(
+        existing, table=existing.table[inside].reset_index(drop=True), shapes=existing.shapes[inside]
+    )
+
+
+def _of_rows(ice: Any, rock: Any, inventory: str, where: str, grid: Grid) -> ExistingOutlines:
+    """Outlines by id, from rows in the grid's CRS."""
+    ours = {"glacier_id", "combined_uncertainty_km2"} <= set(ice.columns)
     ids = _ids(ice, "glacier_id" if ours else _IDS[inventory])
     if ours:
-        _check_once(ids, where)
+        _check_one_date(ice, ids, where)
     shapes, rows = _by_id(np.asarray(ice.geometry.array, dtype=object), ids)
     shapes = _without(shapes, np.asarray(rock.geometry.array, dtype=object))
     table = _table(ice.iloc[rows].reset_index(drop=True), inventory, ours).assign(outline_id=ids[rows])
-    inside = _shares_in_window(shapes, grid)
-    if not (inside > 0).any():
-        raise GlacierError(f"{where}: no polygon covers a part of the scene; give outlines of its place")
-    if not ours or table["area_then_km2"].isna().any():
+    if table["area_then_km2"].isna().any():
         table["area_then_km2"] = polygon_areas_km2(shapes, grid.crs.to_wkt())
-    table["share_in_window"] = inside
-    return ExistingOutlines(
-        table[inside > 0].reset_index(drop=True), shapes[inside > 0], OURS if ours else inventory
-    )
+    table["share_in_window"] = _shares_in_window(shapes, grid)
+    return ExistingOutlines(table, shapes, OURS if ours else inventory)
 
 
 def _ids(frame: Any, column: str) -> NDArray[Any]:
@@ -131,12 +137,25 @@ def _ids(frame: Any, column: str) -> NDArray[Any]:
     return np.array([one or f"outline-{row + 1}" for row, one in enumerate(told)], dtype=object)
 
 
-def _check_once(ids: NDArray[Any], where: str) -> None:
+def _check_one_date(frame: Any, ids: NDArray[Any], where: str) -> None:
+    """Refuse an inventory of ours that holds a glacier, or the same ground, twice."""
+    import shapely
+
     names, counts = np.unique(ids.astype(str), return_counts=True)
     if (counts > 1).any():
+        name, several = names[counts > 1][0], counts.max()
+        raise GlacierError(f"{where}: holds glacier {name} {several} times; give an inventory of one scene")
+    shapes = np.asarray(frame.geometry.array, dtype=object)
+    first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    scenes = frame["scene"].astype(str).to_numpy()
+    apart = (scenes[first] != scenes[second]) & (first < second)
+    first, second = first[apart], second[apart]
+    shared = shapely.area(shapely.intersection(shapes[first], shapes[second]))
+    if (shared > _SAME_GROUND * np.minimum(shapely.area(shapes[first]), shapely.area(shapes[second]))).any():
+        told = " and ".join(sorted({*scenes[first], *scenes[second]}))
         raise GlacierError(
-            f"{where}: glacier {names[counts > 1][0]} occurs {counts.max()} times; give an inventory of one "
-            "scene (made with --scene)"
+            f"{where}: holds {told}, which show the same ground; give an inventory of one of them "
+            "(made with --scene)"
         )
 
 

@@ -15,10 +15,11 @@ from glacier_ml.products.inventory.changes import NOT_SEEN, change_table, judge
 from glacier_ml.products.inventory.divides import Labels, Mask, allot
 from glacier_ml.products.inventory.existing import CARRIED, ExistingOutlines
 from glacier_ml.products.inventory.map_rasters import MapRasters
+from glacier_ml.products.inventory.options import InventoryOptions
 from glacier_ml.products.inventory.perimeters import half_pixel_m, outline_lengths, touching_edge
 from glacier_ml.products.inventory.polygons import RGI_CRS, outline_labels
 from glacier_ml.products.inventory.uncertainty import (
-    TERMS,
+    check_terms,
     combine,
     ensemble_spreads,
     mapped_areas,
@@ -41,25 +42,6 @@ Step = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What the user chose.
-
-    Attributes
-    ----------
-    minimum_km2 : float
-        New glaciers below are left out; known ones keep their row in the table.
-    simplify_m : float or None
-        Tolerance of the outlines' simplification.
-    terms : tuple of str
-        What the combined uncertainty is made of.
-    """
-
-    minimum_km2: float = 0.01
-    simplify_m: float | None = None
-    terms: tuple[str, ...] = TERMS
-
-
-@dataclass(frozen=True)
 class _Ground:
     """A scene's ice by glacier: 1 to `known` are existing outlines, those above to `count` new glaciers."""
 
@@ -73,7 +55,7 @@ class _Ground:
 
 
 def scene_inventory(
-    rasters: MapRasters, existing: ExistingOutlines | None, options: Options, step: Step
+    rasters: MapRasters, existing: ExistingOutlines | None, options: InventoryOptions, step: Step
 ) -> geopandas.GeoDataFrame:
     """Make the inventory of one scene.
 
@@ -102,9 +84,9 @@ def scene_inventory(
     step("divides")
     owners = None if existing is None else existing.owners(rasters.grid)
     known = 0 if existing is None else len(existing.table)
-    ground = _ground(rasters, owners, known, options.minimum_km2)
+    ground = _ground(rasters, owners, known, options.minimum_area)
     step("areas")
-    table = combine(_measured(rasters, ground), options.terms)
+    table = combine(_measured(rasters, ground), check_terms(options.terms))
     if existing is not None and owners is not None:
         table = _compared(table, existing, owners, ground)
     step("outlines")
@@ -175,9 +157,9 @@ def _identified(table: pd.DataFrame, rasters: MapRasters, known: int) -> pd.Data
     return table.assign(glacier_id=ids)
 
 
-def _described(table: pd.DataFrame, rasters: MapRasters, options: Options) -> pd.DataFrame:
+def _described(table: pd.DataFrame, rasters: MapRasters, options: InventoryOptions) -> pd.DataFrame:
     """Rows with where they come from and whether their outline is in the file."""
-    status = np.where(table["area_km2"] >= options.minimum_km2, MAPPED, BELOW_MINIMUM).astype(object)
+    status = np.where(table["area_km2"] >= options.minimum_area, MAPPED, BELOW_MINIMUM).astype(object)
     status[(table["area_km2"] == 0).to_numpy()] = NOT_MAPPED
     if "share_seen" in table:
         status[(table["share_seen"] == 0).to_numpy() & (status == NOT_MAPPED)] = NOT_SEEN
@@ -188,12 +170,12 @@ def _described(table: pd.DataFrame, rasters: MapRasters, options: Options) -> pd
         scene=rasters.scene,
         src_date=rasters.date,
         software=rasters.tags.get("software") or software(),
-        minimum_area_km2=options.minimum_km2,
-        simplified_m=options.simplify_m or 0.0,
+        minimum_area_km2=options.minimum_area,
+        simplified_m=options.simplify or 0.0,
     )
 
 
-def _drawn(table: pd.DataFrame, ground: _Ground, options: Options) -> geopandas.GeoDataFrame:
+def _drawn(table: pd.DataFrame, ground: _Ground, options: InventoryOptions) -> geopandas.GeoDataFrame:
     """Rows with their outlines and what follows from them: parts, a place inside, its UTM zone."""
     import geopandas
     import shapely
@@ -202,7 +184,7 @@ def _drawn(table: pd.DataFrame, ground: _Ground, options: Options) -> geopandas.
     shown = np.zeros(ground.count + 1, np.int32)
     mapped = labels[(table["status"] == MAPPED).to_numpy()]
     shown[mapped] = mapped
-    numbers, polygons = outline_labels(shown[ground.labels], ground.grid, options.simplify_m)
+    numbers, polygons = outline_labels(shown[ground.labels], ground.grid, options.simplify)
     outlines = np.full(len(table), None, dtype=object)
     rows = np.searchsorted(labels, numbers)
     outlines[rows] = polygons

@@ -129,10 +129,12 @@ def ensemble_spreads(
 def combine(table: pd.DataFrame, terms: Sequence[str]) -> pd.DataFrame:
     """Add the combined uncertainty: the root of the sum of the squares of the terms that there are.
 
-    Terms count as independent: where the border lies within the pixel (`half_pixel`: the half-pixel buffer),
+    Independent terms: where the border lies within the pixel (`half_pixel`: the half-pixel buffer),
     how far the mapped area is from the expected one (`probability`: the probability-sum area less the mapped
     one), how far trainings from other seeds disagree (`ensemble`: the ensemble's standard deviation). The
-    one-pixel buffer is the wider alternative to the first, and no term.
+    one-pixel buffer is the wider alternative to the first, and no term. What a map cannot tell is in none of
+    them: analysts differ by about 5 % of the area on clean ice, by up to 30 % where debris covers it (Paul et
+    al. 2013, Annals of Glaciology 54(63), 171-182).
 
     Parameters
     ----------
@@ -151,18 +153,25 @@ def combine(table: pd.DataFrame, terms: Sequence[str]) -> pd.DataFrame:
     >>> import pandas as pd
     >>> row = {"area_km2": 9.0, "half_pixel_buffer_km2": 0.3, "probability_sum_area_km2": 9.4}
     >>> whole = combine(pd.DataFrame([row | {"ensemble_std_km2": float("nan")}]), TERMS)
-    >>> round(whole.combined_uncertainty_km2[0], 3), whole.combined_terms[0]
-    (0.5, 'half_pixel+probability')
+    >>> whole.combined_uncertainty_km2.round(3).tolist(), whole.combined_terms[0]
+    ([0.5], 'half_pixel+probability')
     """
-    values = {
-        "half_pixel": table["half_pixel_buffer_km2"],
-        "probability": table["probability_sum_area_km2"] - table["area_km2"],
-        "ensemble": table["ensemble_std_km2"],
-    }
-    squares = np.zeros(len(table))
-    names = np.full(len(table), "", dtype=object)
-    for term in terms:
-        there = values[term].notna().to_numpy()
-        squares += np.where(there, values[term], 0.0) ** 2
-        names[there] = [f"{name}+{term}" if name else term for name in names[there]]
-    return table.assign(combined_uncertainty_km2=np.sqrt(squares), combined_terms=names)
+    values = _terms(table)[list(terms)]
+    names = [
+        "+".join(term for term, told in zip(terms, row, strict=True) if told)
+        for row in values.notna().to_numpy()
+    ]
+    root = np.sqrt((values**2).sum(axis=1))
+    return table.assign(combined_uncertainty_km2=root, combined_terms=names)
+
+
+def _terms(table: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "half_pixel": table["half_pixel_buffer_km2"],
+            "probability": table["probability_sum_area_km2"] - table["area_km2"],
+            "ensemble": table["ensemble_std_km2"],
+        }
+    )

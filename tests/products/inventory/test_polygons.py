@@ -56,8 +56,12 @@ def test_nunataks_are_holes_and_pieces_are_parts():
     assert (first.geom_type, second.geom_type) == ("MultiPolygon", "Polygon")
     assert sorted(len(part.interiors) for part in first.geoms) == [0, 2]
     # 64 - 6 - 1 + 6 pixels of 900 m2 on the map, less than .9996^2 of the ground within .1 %
-    assert polygon_areas_km2(np.array([first]), 4326)[0] == pytest.approx(63 * 900 / 0.9996**2 / 1e6, rel=1e-3)
-    assert all(part.exterior.is_ccw and not any(hole.is_ccw for hole in part.interiors) for part in first.geoms)
+    assert polygon_areas_km2(np.array([first]), 4326)[0] == pytest.approx(
+        63 * 900 / 0.9996**2 / 1e6, rel=1e-3
+    )
+    assert all(
+        part.exterior.is_ccw and not any(hole.is_ccw for hole in part.interiors) for part in first.geoms
+    )
 
 
 def test_where_three_meet_the_straight_edge_gets_a_point():
