@@ -176,6 +176,7 @@ def _tell_change(table: pd.DataFrame) -> None:
     source = str(table["outline_source"].dropna().iloc[0])
     if said := caveat(source):
         warnings.warn(said, InventoryWarning, stacklevel=3)
+    _tell_outside(table)
     cut = int((table["then_touches_edge"].eq(True) & table["verdict"].notna()).sum())
     if cut:
         warnings.warn(
@@ -183,6 +184,19 @@ def _tell_change(table: pd.DataFrame) -> None:
             "holds only where both scenes show the same ground",
             InventoryWarning,
             stacklevel=3,
+        )
+
+
+def _tell_outside(table: pd.DataFrame) -> None:
+    """Warn of glaciers whose ice outside of their outline is more than uncertain: it may not be theirs."""
+    far = table[table["area_outside_outline_km2"] > table["change_uncertainty_km2"]]
+    if len(far):
+        warnings.warn(
+            f"{len(far)} glaciers have {far['area_outside_outline_km2'].sum():.2f} km2 of ice outside of "
+            "their existing outlines but connected with theirs, more than is uncertain; before their growth "
+            "is believed, look whether it is snow, ice on water or a glacier without an outline",
+            InventoryWarning,
+            stacklevel=4,
         )
 
 

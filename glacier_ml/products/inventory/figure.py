@@ -118,7 +118,10 @@ def _changes(axes: Axes, drawn: pd.DataFrame) -> list[Any]:
     axes.axvline(0, color="k", linewidth=0.8)
     axes.set_yticks(np.arange(len(drawn)), [])
     axes.set_ylim(-0.7, len(drawn) - 0.3)
-    axes.set_xscale("symlog", linthresh=_threshold(rows))
+    threshold = _threshold(rows)
+    axes.set_xscale("symlog", linthresh=threshold)
+    # Ticks at the ends of the linear part would lie on that of 0.
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick == 0 or abs(tick) > 3 * threshold])
     axes.set_xlabel("change of the part seen [km²], with its uncertainty (scale linear around 0)")
     axes.set_title("change against the existing outlines", fontsize=10)
     names = {SHRANK: "shrank, beyond the uncertainty", GREW: "grew, beyond the uncertainty", WITHIN: WITHIN}

@@ -73,6 +73,7 @@ def _changed(rows: pd.DataFrame) -> dict[str, Any]:
         "known_glaciers_seen": len(known),
         "area_then_seen_km2": known["area_then_seen_km2"].sum(),
         "area_now_of_known_km2": known["area_km2"].sum(),
+        "area_outside_outlines_km2": known["area_outside_outline_km2"].sum(),
         "change_km2": change,
         "change_uncertainty_independent_km2": independent,
         "verdict_independent": verdict_of(change, independent),

@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from affine import Affine
 from made_maps import write_maps
 from made_outlines import rectangle, write_outlines
+from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.products.inventory.compilation import InventoryWarning
 from glacier_ml.products.inventory.compilation import inventory as made_inventory
 from glacier_ml.products.inventory.options import InventoryOptions
+from glacier_ml.scenes.scene import Grid
 
 PIXEL_KM2 = 900 / 0.9996**2 / 1e6
 
@@ -165,6 +168,7 @@ def test_the_summary_sums_change_up_with_its_warning(tmp_path, wide_grid):
     assert row["change_uncertainty_correlated_km2"] == pytest.approx(each.sum())
     assert row["verdict_independent"] == row["verdict_correlated"] == "shrank"
     assert row["warning"].startswith("RGI outlines were not made for rates")
+    assert row["area_outside_outlines_km2"] == pytest.approx(12 * PIXEL_KM2, rel=1e-5)
     assert row["new_glaciers_km2"] == pytest.approx(64 * PIXEL_KM2, rel=1e-5)
 
 
@@ -186,6 +190,46 @@ def test_an_inventory_of_ours_is_compared_with_by_its_own_ids_and_uncertainty(
     assert rows["verdict"].tolist() == ["shrank", "within uncertainty"]
     assert rows["then_date"].tolist() == ["2007-08-01"] * 2
     assert rows["outline_source"].tolist() == ["glacier_ml inventory"] * 2
+
+
+def test_growth_by_ice_beyond_the_outline_is_told(tmp_path, wide_grid):
+    write_maps(tmp_path / "maps", two_glaciers(wide_grid), wide_grid)
+    outlines = write_outlines(
+        tmp_path / "o.gpkg", [rectangle(wide_grid, 10, 10, 20, 30)], "EPSG:32606", id=["a"]
+    )
+    # Below the outline lie 10 more rows of 20 pixels: 200 of 900 m2.
+    with pytest.warns(
+        InventoryWarning, match=r"1 glaciers have 0.18 km2 of ice outside of their existing outl"
+    ):
+        files = inventory(tmp_path / "maps", tmp_path / "out.gpkg", outlines=outlines)
+    assert pd.read_csv(files.glaciers)["verdict"][0] == "grew"
+
+
+GRIDS = {
+    "utm south": (32718, Affine(30, 0, 650_000, 0, -30, 4_500_000)),
+    "polar": (3413, Affine(30, 0, -2_000_000, 0, -30, 1_000_000)),
+    "degrees": (4326, Affine(0.0003, 0, -147, 0, -0.0002, 61.2)),
+    "across 180 degrees": (32601, Affine(30, 0, 358_000, 0, -30, 7_200_000)),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("schema", ["rgi7", "glims"])
+def test_a_map_against_its_own_inventory_shows_no_change(tmp_path, name, schema):
+    epsg, transform = GRIDS[name]
+    row, column = np.indices((120, 160))
+    ice = np.sin(row / 9) * np.sin(column / 11) + 0.4 * np.sin((row + 2 * column) / 4) > 0.3
+    write_maps(tmp_path, ice, Grid(CRS.from_epsg(epsg), transform, ice.shape))
+    first = inventory(tmp_path, tmp_path / "first.gpkg", schema=schema)
+    with pytest.warns(InventoryWarning, match="touched the edge"):
+        again = inventory(tmp_path, tmp_path / "again.gpkg", schema=schema, outlines=first.outlines)
+    before, rows = pd.read_csv(first.glaciers), pd.read_csv(again.glaciers)
+    assert rows["glacier_id"].tolist() == before["glacier_id"].tolist()
+    assert rows["share_seen"].tolist() == pytest.approx([1] * len(rows), abs=1e-5)
+    assert rows["change_km2"].abs().max() < 1e-5 * before.get("area_km2", before.get("area")).max()
+    assert set(rows["verdict"]) == {"within uncertainty"}
+    shapes = [np.asarray(geopandas.read_file(one.outlines).geometry) for one in (first, again)]
+    assert shapely.area(shapely.symmetric_difference(*shapes)).max() < 1e-12
 
 
 def test_new_glaciers_never_take_an_id_that_is_given(tmp_path, wide_grid):
