@@ -176,6 +176,16 @@ def _tell_change(table: pd.DataFrame) -> None:
     source = str(table["outline_source"].dropna().iloc[0])
     if said := caveat(source):
         warnings.warn(said, InventoryWarning, stacklevel=3)
+    pairs = zip(table["then_date"].fillna(""), table["src_date"].fillna(""), strict=True)
+    # Of a scene the month alone may be known, YYYY-MM.
+    later = sum(bool(now) and then[: len(now)] > now for then, now in pairs)
+    if later:
+        warnings.warn(
+            f"{later} existing outlines are of a later day than their scene: there 'then' is after 'now', "
+            "and what grew shrank",
+            InventoryWarning,
+            stacklevel=3,
+        )
     _tell_outside(table)
     cut = int((table["then_touches_edge"].eq(True) & table["verdict"].notna()).sum())
     if cut:

@@ -1,7 +1,6 @@
 """From maps to an inventory: areas, divides, change and verdicts derived by hand."""
 
 import geopandas
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +16,8 @@ from glacier_ml.products.inventory.compilation import inventory as made_inventor
 from glacier_ml.products.inventory.options import InventoryOptions
 from glacier_ml.scenes.scene import Grid
 
+pytestmark = pytest.mark.usefixtures("without_plot")
+
 PIXEL_KM2 = 900 / 0.9996**2 / 1e6
 
 
@@ -25,12 +26,6 @@ def inventory(maps, output, **chosen):
 
 
 IDS = [f"RGI2000-v7.0-G-01-0000{number}" for number in range(1, 6)]
-
-
-@pytest.fixture(autouse=True)
-def _small_pictures(monkeypatch):
-    """Pictures are to be there, not seen."""
-    monkeypatch.setitem(matplotlib.rcParams, "savefig.dpi", 25)
 
 
 @pytest.fixture
@@ -190,6 +185,14 @@ def test_an_inventory_of_ours_is_compared_with_by_its_own_ids_and_uncertainty(
     assert rows["verdict"].tolist() == ["shrank", "within uncertainty"]
     assert rows["then_date"].tolist() == ["2007-08-01"] * 2
     assert rows["outline_source"].tolist() == ["glacier_ml inventory"] * 2
+
+
+def test_outlines_of_a_later_day_are_told(tmp_path, wide_grid):
+    write_maps(tmp_path / "maps", two_glaciers(wide_grid), wide_grid, scene_date="1999-09")
+    outlines = rgi(tmp_path / "rgi.gpkg", wide_grid, [(10, 10, 30, 30)])
+    with pytest.warns(InventoryWarning) as told:
+        inventory(tmp_path / "maps", tmp_path / "out.gpkg", outlines=outlines)
+    assert any("1 existing outlines are of a later day than their scene" in str(one.message) for one in told)
 
 
 def test_growth_by_ice_beyond_the_outline_is_told(tmp_path, wide_grid):

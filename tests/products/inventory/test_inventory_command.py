@@ -80,6 +80,7 @@ def columbia(real_scenes, tmp_path_factory):
 
 
 @pytest.mark.real_data
+@pytest.mark.usefixtures("without_plot")
 def test_areas_of_a_real_scene_agree_with_counted_pixels_and_geodesics(columbia):
     files = inventory(columbia / "maps", columbia / "c2007.gpkg", scene="columbia-2007", minimum_area=0)
     frame = geopandas.read_file(files.outlines)
@@ -96,6 +97,7 @@ def test_areas_of_a_real_scene_agree_with_counted_pixels_and_geodesics(columbia)
 
 
 @pytest.mark.real_data
+@pytest.mark.usefixtures("without_plot")
 def test_a_real_scene_against_an_earlier_one_of_ours(columbia):
     then = inventory(columbia / "maps", columbia / "then.gpkg", scene="columbia-2007", simplify=60)
     # The fjord is full of ice on water in both years, and the rule maps it.
@@ -116,6 +118,7 @@ def test_a_real_scene_against_an_earlier_one_of_ours(columbia):
 
 
 @pytest.mark.real_data
+@pytest.mark.usefixtures("without_plot")
 def test_columbias_retreat_between_two_outlines_exceeds_the_uncertainty(real_scenes, tmp_path):
     entries = {entry.name: entry for entry in open_catalog(real_scenes).entries}
     counts, grid = {}, None

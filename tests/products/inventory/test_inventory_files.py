@@ -1,5 +1,7 @@
 """Schemas and formats: what comes back from disk is what was written, under known names."""
 
+import re
+
 import geopandas
 import numpy as np
 import pandas as pd
@@ -135,3 +137,10 @@ def test_bad_names_are_refused_before_any_work(tmp_path):
 def test_what_cannot_be_written_is_one_line(tmp_path):
     with pytest.raises(GlacierError, match="out.gpkg: cannot be written .*; choose another folder"):
         write_outlines(some_frame(), tmp_path / "none" / "out.gpkg")
+
+
+def test_the_page_explains_every_column_of_ours(request):
+    page = (request.config.rootpath / "docs" / "inventory.md").read_text(encoding="utf-8")
+    table = page[page.index("## Columns") : page.index("## Change")]
+    told = set(re.findall(r"`([a-z0-9_]+)`", table))
+    assert set(OWN_COLUMNS) | set(SHAPEFILE_NAMES.values()) <= told
