@@ -181,30 +181,30 @@ def _tell_change(table: pd.DataFrame) -> None:
     later = sum(bool(now) and then[: len(now)] > now for then, now in pairs)
     if later:
         warnings.warn(
-            f"{later} existing outlines are of a later day than their scene: there 'then' is after 'now', "
-            "and what grew shrank",
+            f"existing outlines of a later day than their scene: {later}; 'then' is after 'now' there, and "
+            "what grew shrank",
+            InventoryWarning,
+            stacklevel=3,
+        )
+    if cut := int((table["then_touches_edge"].eq(True) & table["verdict"].notna()).sum()):
+        warnings.warn(
+            f"glaciers that touched the edge of the earlier scene, or its ground without data: {cut}; their "
+            "change holds only where both scenes show the same ground",
             InventoryWarning,
             stacklevel=3,
         )
     _tell_outside(table)
-    cut = int((table["then_touches_edge"].eq(True) & table["verdict"].notna()).sum())
-    if cut:
-        warnings.warn(
-            f"{cut} glaciers touched the edge of the earlier scene or its ground without data: their change "
-            "holds only where both scenes show the same ground",
-            InventoryWarning,
-            stacklevel=3,
-        )
 
 
 def _tell_outside(table: pd.DataFrame) -> None:
     """Warn of glaciers whose ice outside of their outline is more than uncertain: it may not be theirs."""
     far = table[table["area_outside_outline_km2"] > table["change_uncertainty_km2"]]
     if len(far):
+        ice = far["area_outside_outline_km2"].sum()
         warnings.warn(
-            f"{len(far)} glaciers have {far['area_outside_outline_km2'].sum():.2f} km2 of ice outside of "
-            "their existing outlines but connected with theirs, more than is uncertain; before their growth "
-            "is believed, look whether it is snow, ice on water or a glacier without an outline",
+            "glaciers with more ice outside of their existing outline, but connected with theirs, than is "
+            f"uncertain: {len(far)}, with {ice:.2f} km2 of it; before their "
+            "growth is believed, look whether it is snow, ice on water or a glacier without an outline",
             InventoryWarning,
             stacklevel=4,
         )

@@ -18,7 +18,7 @@ from glacier_ml.scenes.outlines import OutlineWarning
 from glacier_ml.scenes.scene import Grid
 from glacier_ml.scenes.vectors.inventories import GLIMS, POLYGONS, RGI_6, RGI_7, outline_days, rows_for_date
 from glacier_ml.scenes.vectors.layers import VECTORS
-from glacier_ml.scenes.vectors.mending import polygons_of
+from glacier_ml.scenes.vectors.mending import mend, polygons_of
 from glacier_ml.scenes.vectors.polygons import on_grid, read_window
 from glacier_ml.scenes.vectors.windows import grid_bounds
 
@@ -106,13 +106,19 @@ def read_existing(path: Path, grid: Grid, scene: str, date: str | None) -> Exist
     if told := window.mending.phrases() + drawn.notes:
         warnings.warn(f"{path.name}: {', '.join(told)}", OutlineWarning, stacklevel=4)
     ice, rock = (on_grid(rows, grid, window.layer, where) for rows in (drawn.ice, drawn.rock))
-    existing = _of_rows(ice.reset_index(drop=True), rock, window.inventory, where, grid)
+    existing = _of_rows(_sound(ice), _sound(rock), window.inventory, where, grid)
     inside = (existing.table["share_in_window"] > 0).to_numpy()
     if not inside.any():
         raise GlacierError(f"{where}: no polygon covers a part of the scene; give outlines of its place")
     return replace(
         existing, table=existing.table[inside].reset_index(drop=True), shapes=existing.shapes[inside]
     )
+
+
+def _sound(frame: Any) -> Any:
+    """Rows whose polygons are valid and have an area, also where the projection tied a knot into one."""
+    polygons, kept, _ = mend(np.asarray(frame.geometry.array, dtype=object))
+    return frame[kept].set_geometry(polygons, crs=frame.crs).reset_index(drop=True)
 
 
 def _of_rows(ice: Any, rock: Any, inventory: str, where: str, grid: Grid) -> ExistingOutlines:
@@ -147,7 +153,7 @@ def _check_one_date(frame: Any, ids: NDArray[Any], where: str) -> None:
         raise GlacierError(f"{where}: holds glacier {name} {several} times; give an inventory of one scene")
     shapes = np.asarray(frame.geometry.array, dtype=object)
     first, second = shapely.STRtree(shapes).query(shapes, predicate="intersects")
-    scenes = frame["scene"].astype(str).to_numpy()
+    scenes = np.asarray(frame.get("scene", [""] * len(frame))).astype(str)
     apart = (scenes[first] != scenes[second]) & (first < second)
     first, second = first[apart], second[apart]
     shared = shapely.area(shapely.intersection(shapes[first], shapes[second]))

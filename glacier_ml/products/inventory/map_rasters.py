@@ -68,9 +68,8 @@ class MapRasters:
             values = dataset.read(1)
             if dataset.nodata is not None and dataset.nodata != NO_DATA:
                 values[values == dataset.nodata] = NO_DATA
-        counts = np.bincount(values.ravel(), minlength=256)
-        strange = [int(value) for value in np.flatnonzero(counts) if value not in (0, 1, NO_DATA)]
-        if strange:
+        strange = values[(values > 1) & (values != NO_DATA)]
+        if len(strange):
             raise GlacierError(
                 f"{self.mask}: a mask holds 0, 1 and {NO_DATA}, this also {strange[0]}; run predict again"
             )

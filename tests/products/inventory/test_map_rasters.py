@@ -73,7 +73,7 @@ def test_rasters_on_different_grids_are_refused(tmp_path, tiny_grid, raster):
 
 def test_what_is_no_mask_is_refused(tmp_path, tiny_grid):
     grid = tiny_grid()
-    write_maps(tmp_path, some_mask(grid) * 2, grid)
+    write_maps(tmp_path, np.where(some_mask(grid) == 1, 2, 0), grid)
     with pytest.raises(GlacierError, match="a mask holds 0, 1 and 255, this also 2; run predict again"):
         find_maps(tmp_path)[0].read_mask()
     (tmp_path / "peak_probability.tif").replace(tmp_path / "peak_mask.tif")

@@ -18,6 +18,7 @@ from glacier_ml.scenes.scene import Grid
 GRIDS = {
     "utm": (CRS.from_epsg(32606), Affine(30, 0, 480_000, 0, -30, 6_780_000)),
     "polar": (CRS.from_epsg(3413), Affine(30, 0, -2_000_000, 0, -30, 1_000_000)),
+    "web mercator": (CRS.from_epsg(3857), Affine(60, 0, -16_370_000, 0, -60, 8_660_000)),
     "degrees": (CRS.from_epsg(4326), Affine(0.0003, 0, -147, 0, -0.0003, 61.2)),
     "turned": (CRS.from_epsg(32606), Affine(26, 15, 480_000, 15, -26, 6_780_000)),
 }
