@@ -86,6 +86,19 @@ def test_glaciers_are_outlined_measured_and_told_of(tmp_path, wide_grid):
     assert files.lines[0].startswith("peak: 2 glaciers, 0.447 km2, +- ")
 
 
+def test_an_ensembles_spread_goes_into_the_combination(tmp_path, wide_grid):
+    mask = two_glaciers(wide_grid)
+    fewer = mask.copy()
+    fewer[10:12, 10:30] = 0  # 40 pixels of the first
+    write_maps(tmp_path, mask, wide_grid, members=[mask, fewer])
+    frame = geopandas.read_file(inventory(tmp_path, tmp_path / "out.gpkg").outlines)
+    # 396 and 356 pixels: the sample's standard deviation is 40 / sqrt(2).
+    assert frame["ensemble_std_km2"].tolist() == pytest.approx([40 / 2**0.5 * PIXEL_KM2, 0], rel=1e-5)
+    assert frame["combined_terms"].tolist() == ["half_pixel+probability+ensemble"] * 2
+    squares = frame["half_pixel_buffer_km2"] ** 2 + frame["ensemble_std_km2"] ** 2
+    assert frame["combined_uncertainty_km2"].tolist() == pytest.approx((squares**0.5).tolist())
+
+
 def test_the_minimum_area_decides_on_specks(tmp_path, wide_grid):
     write_maps(tmp_path, two_glaciers(wide_grid), wide_grid)
     # The speck has .0045 km2.
@@ -192,9 +205,7 @@ def test_outlines_of_a_later_day_are_told(tmp_path, wide_grid):
     outlines = rgi(tmp_path / "rgi.gpkg", wide_grid, [(10, 10, 30, 30)])
     with pytest.warns(InventoryWarning) as told:
         inventory(tmp_path / "maps", tmp_path / "out.gpkg", outlines=outlines)
-    assert any(
-        "existing outlines of a later day than their scene: 1; there" in str(one.message) for one in told
-    )
+    assert any("existing outlines of a later day than their scene: 1; " in str(one.message) for one in told)
 
 
 def test_growth_by_ice_beyond_the_outline_is_told(tmp_path, wide_grid):
