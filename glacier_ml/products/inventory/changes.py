@@ -126,3 +126,16 @@ def verdict_of(change: Any, uncertainty: Any) -> str | None:
     if abs(change) <= uncertainty:
         return WITHIN
     return GREW if change > 0 else SHRANK
+
+
+def much_beyond_outline(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which glaciers have more ice beyond their existing outline than is uncertain: it may not be theirs.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> areas = {"area_outside_outline_km2": [0.5, 0.1, None], "change_uncertainty_km2": 0.2}
+    >>> much_beyond_outline(pd.DataFrame(areas)).tolist()
+    [True, False, False]
+    """
+    return (table["area_outside_outline_km2"] > table["change_uncertainty_km2"]).to_numpy(np.bool_)

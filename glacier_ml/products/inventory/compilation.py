@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.products.inventory.changes import caveat
+from glacier_ml.products.inventory.changes import caveat, much_beyond_outline
 from glacier_ml.products.inventory.existing import ExistingOutlines, read_existing
 from glacier_ml.products.inventory.figure import areas_figure
 from glacier_ml.products.inventory.files import write_outlines
@@ -198,7 +198,7 @@ def _tell_change(table: pd.DataFrame) -> None:
 
 def _tell_outside(table: pd.DataFrame) -> None:
     """Warn of glaciers whose ice outside of their outline is more than uncertain: it may not be theirs."""
-    far = table[table["area_outside_outline_km2"] > table["change_uncertainty_km2"]]
+    far = table[much_beyond_outline(table)]
     if len(far):
         ice = far["area_outside_outline_km2"].sum()
         warnings.warn(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glacier_ml.evaluation.figures import new_figure, plain
-from glacier_ml.products.inventory.changes import GREW, SHRANK, WITHIN, caveat
+from glacier_ml.products.inventory.changes import GREW, SHRANK, WITHIN, caveat, much_beyond_outline
 from glacier_ml.products.inventory.scene_inventory import MAPPED
 
 if TYPE_CHECKING:
@@ -97,20 +97,18 @@ def _spread(axes: Axes, area: pd.Series) -> None:
 
 def _changes(axes: Axes, drawn: pd.DataFrame) -> list[Any]:
     """Bars of change; gives the keys to their colours."""
-    from matplotlib.patches import Patch
-
     told = drawn["verdict"].isin(list(_COLOURS)).to_numpy()
-    places = np.flatnonzero(told)
     rows = drawn[told]
-    colours = [_COLOURS[verdict] for verdict in rows["verdict"]]
-    axes.barh(
-        places,
+    bars = axes.barh(
+        np.flatnonzero(told),
         rows["change_km2"].astype(float),
         xerr=rows["change_uncertainty_km2"].astype(float),
-        color=colours,
+        color=[_COLOURS[verdict] for verdict in rows["verdict"]],
         error_kw=_BAR,
         height=0.7,
     )
+    for bar, beyond in zip(bars, much_beyond_outline(rows), strict=True):
+        bar.set_hatch("///" if beyond else None)
     for place, verdict in enumerate(drawn["verdict"]):
         if not told[place]:
             said = "no earlier outline" if verdict is None or verdict != verdict else str(verdict)
@@ -120,13 +118,20 @@ def _changes(axes: Axes, drawn: pd.DataFrame) -> list[Any]:
     axes.set_ylim(-0.7, len(drawn) - 0.3)
     threshold = _threshold(rows)
     axes.set_xscale("symlog", linthresh=threshold)
-    # Ticks at the ends of the linear part would lie on that of 0.
-    axes.set_xticks([tick for tick in axes.get_xticks() if tick == 0 or abs(tick) > 3 * threshold])
+    # Ticks inside of the linear part would lie on that of 0.
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick == 0 or abs(tick) > 1.5 * threshold])
     axes.set_xlabel("change of the part seen [km²], with its uncertainty (scale linear around 0)")
     axes.set_title("change against the existing outlines", fontsize=10)
+    return _change_keys()
+
+
+def _change_keys() -> list[Any]:
+    from matplotlib.patches import Patch
+
     names = {SHRANK: "shrank, beyond the uncertainty", GREW: "grew, beyond the uncertainty", WITHIN: WITHIN}
     keys = [Patch(facecolor=colour, label=names[verdict]) for verdict, colour in _COLOURS.items()]
-    return keys
+    hatched = "much ice beyond its outline: snow, ice on water?"
+    return [*keys, Patch(facecolor="none", edgecolor="k", hatch="///", label=hatched)]
 
 
 def _threshold(rows: pd.DataFrame) -> float:
@@ -175,7 +180,7 @@ def _explain(figure: Figure, keys: list[Any], table: pd.DataFrame) -> None:
         handles=keys,
         title="\n".join(textwrap.wrap(said, 150)) or None,
         loc="outside lower center",
-        ncols=3,
+        ncols=4,
         fontsize=8,
         title_fontsize=8,
         frameon=False,

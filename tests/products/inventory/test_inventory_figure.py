@@ -66,6 +66,7 @@ def test_changes_are_coloured_by_their_verdict_and_rgi_by_its_warning(source):
         change_km2=change,
         change_uncertainty_km2=[1.0, 1.0, 1.0, np.nan, np.nan],
         verdict=verdicts,
+        area_outside_outline_km2=[0.0, 5.0, 0.1, 0.0, np.nan],
         outline_source=[source] * 4 + [None],
     )
     figure = areas_figure(table, pd.DataFrame([SUMMARY]))
@@ -76,6 +77,7 @@ def test_changes_are_coloured_by_their_verdict_and_rgi_by_its_warning(source):
     assert set(bars) == {-10.0, 2.0, 0.1}
     assert bars[-10.0][0] > bars[-10.0][2] and bars[2.0][2] > bars[2.0][0]  # reddish, bluish
     assert len(set(bars[0.1])) == 1  # grey
+    assert [bar.get_width() for bar in right.patches if bar.get_hatch()] == [2.0]  # 5 km2 beyond its outline
     assert [text.get_text() for text in right.texts] == ["not seen", "no earlier outline"]
     assert (RGI_WARNING[:60] in words(figure)) == (source == "RGI 7")
     figure.canvas.draw()
