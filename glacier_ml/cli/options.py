@@ -29,6 +29,7 @@ class _Optional(click.ParamType):
 WORD = _Optional(click.STRING, "text")
 COUNT = _Optional(click.IntRange(min=1), "number")
 SECONDS = _Optional(click.FloatRange(min=0, min_open=True), "seconds")
+METRES = _Optional(click.FloatRange(min=0), "metres")
 SEED = click.IntRange(min=0)
 METHOD = _Optional(click.Choice(["mtl", "chander"]), "method")
 
@@ -66,6 +67,7 @@ class _List(click.ParamType):
 
 BOUNDS = _List(click.FLOAT, "west,south,east,north", 4)
 MASKS = _List(click.STRING, "masks")
+WORDS = _List(click.STRING, "words")
 
 DATA = click.option("--data", type=WORD, default="", help=DATA_HELP)
 SEED_OPTION = click.option(

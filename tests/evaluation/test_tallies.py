@@ -14,7 +14,7 @@ from glacier_ml.evaluation.boundaries import pixel_size_m
 from glacier_ml.evaluation.scores import score_tally
 from glacier_ml.evaluation.tallies import occupied_blocks, tally_map
 from glacier_ml.learning.splits import number_blocks
-from glacier_ml.products.maps import area_km2
+from glacier_ml.products.areas import area_km2
 from glacier_ml.scenes.scene import Grid, Scene
 
 PIXEL = (30.0, 30.0)

@@ -1,0 +1,159 @@
+"""The rasters of one mapped scene, as `predict` writes them: found, checked, read by strips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from glacier_ml.errors import GlacierError
+from glacier_ml.products.maps import NO_DATA
+from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
+from glacier_ml.scenes.scene import Grid
+
+STRIP = 512
+"""Rows worked on at a time: of a whole Landsat frame 3.5 million pixels."""
+
+
+@dataclass(frozen=True)
+class MapRasters:
+    """The rasters of one scene.
+
+    Attributes
+    ----------
+    stem : str
+        What their names begin with.
+    mask, probability : pathlib.Path
+        `<stem>_mask.tif` (0 not glacier, 1 glacier, 255 no data), `<stem>_probability.tif`.
+    members : pathlib.Path or None
+        `<stem>_members.tif`: the mask of each member of an ensemble, one band a member.
+    grid : Grid
+        Of all of them.
+    tags : dict of str to str
+        Of the mask: scene, scene_date, model, threshold ...
+    """
+
+    stem: str
+    mask: Path
+    probability: Path
+    members: Path | None
+    grid: Grid
+    tags: dict[str, str]
+
+    @property
+    def scene(self) -> str:
+        """Name of the scene; where no tag tells it, the stem."""
+        return self.tags.get("scene") or self.stem
+
+    @property
+    def date(self) -> str | None:
+        """Day of the scene, YYYY-MM-DD or YYYY-MM; None where no tag tells it."""
+        return self.tags.get("scene_date") or None
+
+    def read_mask(self) -> NDArray[np.uint8]:
+        """Read the mask: (rows, columns), 0, 1 and 255.
+
+        Raises
+        ------
+        GlacierError
+            Where it holds another value.
+        """
+        with open_raster(self.mask, self.stem) as dataset:
+            values = dataset.read(1)
+            if dataset.nodata is not None and dataset.nodata != NO_DATA:
+                values[values == dataset.nodata] = NO_DATA
+        strange = values[(values > 1) & (values != NO_DATA)]
+        if len(strange):
+            raise GlacierError(
+                f"{self.mask}: a mask holds 0, 1 and {NO_DATA}, this also {strange[0]}; run predict again"
+            )
+        return values
+
+    def probabilities(self) -> Iterator[NDArray[np.float32]]:
+        """Read the probability by strips of `STRIP` rows: (rows, columns), NaN without a value."""
+        with open_raster(self.probability, self.stem) as dataset:
+            scale, offset = dataset.scales[0], dataset.offsets[0]
+            for window in _windows(self.grid):
+                values = dataset.read(1, window=window, masked=True)
+                known = np.ma.filled(values.astype(np.float32), np.nan)
+                yield (known * scale + offset).astype(np.float32)
+
+    def member_masks(self) -> Iterator[NDArray[np.bool_]]:
+        """Read what each member maps as glacier by strips: (members, rows of the strip, columns)."""
+        with ExitStack() as stack:
+            if self.members is None:
+                return
+            dataset = stack.enter_context(open_raster(self.members, self.stem))
+            for window in _windows(self.grid):
+                yield dataset.read(window=window) == 1
+
+
+def _windows(grid: Grid) -> Iterator[Window]:
+    rows, columns = grid.shape
+    for start in range(0, rows, STRIP):
+        yield Window(0, start, columns, min(STRIP, rows - start))
+
+
+def find_maps(folder: str | Path, scene: str | None = None) -> list[MapRasters]:
+    """Find the scenes whose maps lie in a folder, in the order of their names.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Where `predict` wrote.
+    scene : str, optional
+        The one scene wanted, by its name or its files' stem.
+
+    Raises
+    ------
+    GlacierError
+        Where there is no map, a raster is missing or unreadable, or a scene's rasters lie on several grids.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise GlacierError(f"{folder}: is not a folder of maps; give the one that predict wrote")
+    found = [_opened(path) for path in sorted(folder.glob("*_mask.tif"))]
+    if not found:
+        raise GlacierError(f"{folder}: holds no <scene>_mask.tif; run predict with this folder as its output")
+    chosen = [one for one in found if scene in (None, one.scene, one.stem)]
+    if not chosen:
+        names = ", ".join(one.scene for one in found)
+        raise GlacierError(f"{folder}: holds no map of scene {scene}; choose one of {names}")
+    return chosen
+
+
+def _opened(mask: Path) -> MapRasters:
+    stem = mask.name.removesuffix("_mask.tif")
+    grid, tags = _header(mask, stem, kinds=("uint8",))
+    probability, members = (mask.with_name(f"{stem}_{end}.tif") for end in ("probability", "members"))
+    if not probability.is_file():
+        raise GlacierError(f"{stem}: {probability.name} is missing beside {mask.name}; run predict again")
+    beside = {probability: ("float32", "uint8")} | ({members: ("uint8",)} if members.is_file() else {})
+    for path, kinds in beside.items():
+        other, _ = _header(path, stem, kinds, bands=None if path == members else 1)
+        if difference := grid_difference(grid, other):
+            raise GlacierError(
+                f"{stem}: {path.name} and {mask.name} lie on different grids ({difference}); "
+                "run predict again"
+            )
+    return MapRasters(stem, mask, probability, members if members in beside else None, grid, tags)
+
+
+def _header(
+    path: Path, where: str, kinds: tuple[str, ...], bands: int | None = 1
+) -> tuple[Grid, dict[str, str]]:
+    """Grid and tags of a raster of one of the kinds and the number of bands given."""
+    with open_raster(path, where) as dataset:
+        if dataset.dtypes[0] not in kinds or (bands and dataset.count != bands):
+            came: Any = f"{dataset.count} of {dataset.dtypes[0]}"
+            raise GlacierError(
+                f"{where}: {path.name} has {f'{bands} band' if bands else 'bands'} of "
+                f"{' or '.join(kinds)}, this has {came}; write it with predict"
+            )
+        return grid_of(dataset, where), dict(dataset.tags())
