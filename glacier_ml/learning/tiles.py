@@ -123,7 +123,7 @@ def blend_weights(window: int, overlap: int) -> NDArray[np.float32]:
     Flat at either end, so that a window's own edge, where the network saw least, weighs next to nothing. The
     last two of one window and the first two of the next lie on the same pixels:
 
-    >>> blend_weights(8, 2)[4].round(3).tolist()
+    >>> [round(float(weight), 3) for weight in blend_weights(8, 2)[4]]
     [0.146, 0.854, 1.0, 1.0, 1.0, 1.0, 0.854, 0.146]
     """
     profile = np.ones(window, dtype=np.float32)
