@@ -32,7 +32,7 @@ def load_models(model: str, seeds: int = 1) -> tuple[Classifier, dict[str, str]]
     Classifier
         One network, or an ensemble.
     dict of str to str
-        model, model_version, run_id.
+        model, model_version, run_id; temperature, by which calibration has divided the logits.
 
     Raises
     ------
@@ -49,7 +49,8 @@ def load_models(model: str, seeds: int = 1) -> tuple[Classifier, dict[str, str]]
         members = _of_seeds(members[0], addresses[0], seeds)
     versions = [tracking.version_of(address) for address in addresses]
     runs = [str(one.origin.get("run_id", "")) for one in members]
-    told = {"model": addresses, "model_version": versions, "run_id": runs}
+    warmth = [f"{one.temperature:.5g}" for one in members]
+    told = {"model": addresses, "model_version": versions, "run_id": runs, "temperature": warmth}
     return ensemble_of(members), {tag: " ".join(filter(None, parts)) for tag, parts in told.items()}
 
 

@@ -128,7 +128,8 @@ def trained_twins(champion: NetworkClassifier, seeds: int) -> list[NetworkClassi
         return []
     found = []
     for seed in range(first + 1, first + seeds):
-        known = tracking.finished_run({"network": champion.name, "twin": twin_digest(champion, seed)})
+        tags = {"network": champion.name, "twin": twin_digest(champion, seed)}
+        known = tracking.finished_run(tags, anywhere=True)
         if known and (stored := tracking.run_classifier(known)):
             found.append(stored)
     return found

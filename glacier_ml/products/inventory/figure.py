@@ -162,7 +162,7 @@ def _lettered(figure: Figure, summary: pd.DataFrame) -> None:
     """Title with the totals."""
     told = []
     for row in summary.head(3).to_dict("records"):
-        date = f", {row['src_date']}" if row["src_date"] else ""
+        date = f", {row['src_date']}" if isinstance(row["src_date"], str) else ""
         told.append(
             f"{row['scene']}{date}: {row['area_km2']:,.2f} km² in {row['glaciers']:,} glaciers, "
             f"± {row['uncertainty_independent_km2']:,.2f} (errors independent) "

@@ -7,23 +7,28 @@ from collections.abc import Mapping
 from glacier_ml.studies.tracking.runs import active_run_id, client
 
 
-def finished_run(tags: Mapping[str, object]) -> str | None:
+def finished_run(tags: Mapping[str, object], anywhere: bool = False) -> str | None:
     """Find the newest complete run with all these tags, in the active run's experiment.
 
     Parameters
     ----------
     tags : mapping
         Such as `{"kind": "fold", "fold_key": "5d1c..."}`; a value may hold no quotation mark of both kinds.
+    anywhere : bool
+        Look in every experiment; no run need be active.
 
     Returns
     -------
     str or None
         The run's id; None where there is none that ended well and that nobody has deleted.
     """
-    experiment = client().get_run(active_run_id()).info.experiment_id
+    if anywhere:
+        experiments = [one.experiment_id for one in client().search_experiments()]
+    else:
+        experiments = [client().get_run(active_run_id()).info.experiment_id]
     wanted = " and ".join(f"tags.`{key}` = {_quoted(str(value))}" for key, value in tags.items())
     found = client().search_runs(
-        [experiment], f"{wanted} and tags.`state` = 'complete'", max_results=1, order_by=["start_time DESC"]
+        experiments, f"{wanted} and tags.`state` = 'complete'", max_results=1, order_by=["start_time DESC"]
     )
     return found[0].info.run_id if found else None
 
