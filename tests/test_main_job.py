@@ -192,7 +192,7 @@ def test_a_scene_is_mapped_by_its_own_entry_point(job, project):
     assert "area_km2" in done.stdout and (project / "one/blank_mask.tif").is_file()
 
 
-def test_a_bundle_from_the_archive_is_imported_and_mapped(job, project):
+def test_a_bundle_from_the_archive_becomes_an_inventory(job, project):
     bundle = packed(made_bundle(project.parent / "bundle", shape=(48, 40)), "tar")
     done = type_in(project, "mlflow", "run", ".", "-e", "import_scene", "-P", f"source={bundle}")
     assert f"scenes/{product_id()}: TM, 2007-09-17, toa_reflectance by mtl" in done.stdout
@@ -200,6 +200,27 @@ def test_a_bundle_from_the_archive_is_imported_and_mapped(job, project):
     type_in(project, "mlflow", "run", ".", "-e", "predict", "-P", "data=scenes", "-P", "output=imported")
     with rasterio.open(project / f"imported/{product_id()}_mask.tif") as mask:
         assert mask.shape == (48, 40) and mask.tags()["scene_date"] == "2007-09-17"
+    arguments = (
+        "--maps",
+        "imported",
+        "--output",
+        "inventory.gpkg",
+        "--minimum-area",
+        "0",
+        "--data",
+        "scenes",
+    )
+    done = type_in(project, "python", "-m", "glacier_ml", "inventory", *arguments)
+    assert "(errors independent)" in done.stdout
+    names = {path.name for path in project.glob("inventory*")}
+    assert names == {
+        "inventory.gpkg",
+        "inventory_glaciers.csv",
+        "inventory_summary.csv",
+        "inventory_areas.png",
+        "inventory_outlines.png",
+    }
+    assert set(pd.read_csv(project / "inventory_summary.csv").scene) == {product_id()}
 
 
 @pytest.mark.thorough
