@@ -22,7 +22,7 @@ from glacier_ml.learning.report_features import report_features
 from glacier_ml.learning.stitching import Array, Mask, Reader, Stitching, stitched_rows
 from glacier_ml.learning.tiles import reflect_to, tile_origins
 from glacier_ml.scenes.scene import TOA, Scene, check_quantity
-from glacier_ml.scenes.sources import LARGEST_MEDIAN
+from glacier_ml.scenes.sources import LARGEST_MEDIAN, median_reflectance
 
 if TYPE_CHECKING:
     import keras
@@ -198,8 +198,7 @@ class NetworkClassifier:
         if stack.dtype != np.float32:
             mend = "convert DN to reflectance" if stack.dtype.kind in "iu" else "use astype('float32')"
             raise GlacierError(f"array: holds {stack.dtype}, and {self.name} needs {needed}; {mend}")
-        there = stack[np.isfinite(stack)]
-        if there.size and (median := float(np.median(there.astype(np.float64)))) > LARGEST_MEDIAN:
+        if (median := median_reflectance(stack[np.isfinite(stack)])) > LARGEST_MEDIAN:
             raise GlacierError(
                 f"array: holds DN, not reflectance (median {median:g}), and {self.name} needs {needed}; "
                 "convert it (0 to about 1) first"

@@ -34,6 +34,7 @@ Network = Callable[[Array], Array]
 WINDOW, OVERLAP = 256, 64  # of the stitched map [px]: the same for every network, whatever it trained on
 CORE = 256  # side of what is kept of a window with a halo [px]
 WINDOWS_AT_ONCE = 4
+LARGEST_HALO = 512  # px: seven levels need 448, eight would need 3 GB for a window alone
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Stitching:
     blend : {'smooth', 'halo'}
         'smooth': windows of 256 px overlap by 64 px, where one fades into the next. 'halo': windows are as
         much larger than what is kept of them as the network sees around a pixel, so that the map is that of
-        one pass over the whole scene, at 2 to 4 times the work.
+        one pass over the whole scene, at 2 to 4 times the work up to six levels, 11 times at seven.
     symmetric : bool
         Whether each window is mapped in all eight symmetries of the square and the logits are averaged, at
         eight times the work.
@@ -97,8 +98,18 @@ def stitched_rows(
         overlap = OVERLAP if (WINDOW - OVERLAP) % stride == 0 else WINDOW // 2
         yield from _blended_rows(run, read, shape, overlap)
     else:
-        halo = -(-radius // stride) * stride
-        yield from _cropped_rows(run, read, shape, halo, stride)
+        yield from _cropped_rows(run, read, shape, _halo(radius, stride), stride)
+
+
+def _halo(radius: int, stride: int) -> int:
+    """How much larger than its core a window is on either side: the next multiple of the stride."""
+    halo = -(-radius // stride) * stride
+    if halo > LARGEST_HALO:
+        raise GlacierError(
+            f"blend: halo: the network sees {radius} px around a pixel, and windows with more than "
+            f"{LARGEST_HALO} px around them need too much memory; choose smooth"
+        )
+    return halo
 
 
 def _averaged(network: Network) -> Network:

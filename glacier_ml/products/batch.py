@@ -12,8 +12,8 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier
 from glacier_ml.products.cluster import check_scheduler, map_on_cluster
 from glacier_ml.products.mapping import Job, MapOptions, UnusualSceneWarning, check_source, map_scene
-from glacier_ml.products.maps import check_folder, partial_prefix
-from glacier_ml.products.records import MappedScene
+from glacier_ml.products.maps import abandoned, check_folder, file_stem, staged
+from glacier_ml.products.records import MappedScene, recorded_maps
 from glacier_ml.scenes.catalog import CatalogEntry
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def map_scenes(
     written, failed = _collected(job, entries, scheduler, pixels)
     _sweep(job.folder, entries)
     if written:
-        area_table(written).to_csv(job.folder / "areas.csv", index=False)
+        with staged(job.folder) as partial:  # of all maps that lie there
+            area_table(recorded_maps(job.folder)).to_csv(partial / "areas.csv", index=False)
     if failed:
         raise _failure(failed, len(entries))
     return written
@@ -119,7 +120,7 @@ def _failure(failed: Mapping[str, GlacierError], scenes: int) -> GlacierError:
 def _sweep(folder: Path, entries: Sequence[CatalogEntry]) -> None:
     """Remove what processes that were killed have left of these scenes."""
     for entry in entries:
-        for left in folder.glob(f"{partial_prefix(entry.name)}*"):
+        for left in abandoned(folder, entry.name):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -142,13 +143,26 @@ def check_mapping(
     check_scheduler(scheduler)
     if not entries:
         raise GlacierError("predict: there is no scene to map; give a scene, a folder of scenes or a catalog")
-    pixels = {}
+    pixels: dict[str, int] = {}
+    _check_names(entries)
     for entry in entries:
         with entry.source() as source:
             check_source(source, classifier)
             pixels[entry.name] = source.grid.shape[0] * source.grid.shape[1]
     check_folder(Path(output))
     return pixels
+
+
+def _check_names(entries: Sequence[CatalogEntry]) -> None:
+    """Refuse two scenes whose files would have the same names."""
+    stems: dict[str, str] = {}
+    for entry in entries:
+        stem = file_stem(entry.name)
+        if stem in stems:
+            raise GlacierError(
+                f"{entry.name}: its maps would be called {stem}_..., as those of {stems[stem]}; rename one"
+            )
+        stems[stem] = entry.name
 
 
 def area_table(written: Mapping[str, MappedScene]) -> pd.DataFrame:

@@ -11,9 +11,10 @@ import os
 import re
 import tempfile
 import threading
+import uuid
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,11 +28,14 @@ from glacier_ml.products.records import MappedScene
 from glacier_ml.scenes.catalog import CatalogEntry
 
 WAIT_S = 15
-"""Seconds to wait for a scheduler's answer. Chosen here."""
+"""Seconds to wait for a scheduler's answer, and for its first worker. Chosen here."""
+
+WORKER_BYTES = 3e9
+"""Memory that a worker may need: see docs/maps.md."""
 
 _ADDRESS = re.compile(r"(?:tcp|tls|ws|wss)://[^\s/:]+:\d+/?")
 
-# Of a worker process: the models that were sent to it, and those that it has loaded.
+# Of a worker process: the models that were sent to it, by batch, and those that it has loaded, by model.
 _sent: dict[str, PackedModel] = {}
 _loaded: dict[str, Classifier] = {}
 _loads: dict[str, int] = {}
@@ -104,10 +108,9 @@ def map_on_cluster(
     with _client(scheduler, len(entries)) as client:
         from distributed import as_completed
 
-        model = packed(job.classifier)
-        plugin = _plugin(model)
+        plugin = _plugin(packed(job.classifier))
         client.register_plugin(plugin)
-        told = (model.key, job.folder.absolute(), job.tags, job.options)
+        told = (plugin.name, job.folder.absolute(), job.tags, job.options)
         try:
             futures = {
                 client.submit(_map_on_worker, _absolute(entry), *told, pure=False): entry.name
@@ -116,7 +119,8 @@ def map_on_cluster(
             for future in as_completed(list(futures)):
                 yield futures[future], _result(future, futures[future])
         finally:
-            client.unregister_worker_plugin(plugin.name)
+            with suppress(ValueError, OSError, TimeoutError):  # the cluster may be gone
+                client.unregister_worker_plugin(plugin.name)
 
 
 def _absolute(entry: CatalogEntry) -> CatalogEntry:
@@ -130,29 +134,43 @@ def _plugin(model: PackedModel) -> Any:
     class SendModel(WorkerPlugin):
         """Hands the model to every worker, also to those that start later in the place of dead ones."""
 
-        name = f"glacier-model-{model.key[:16]}"
+        name = f"glacier-model-{uuid.uuid4().hex}"  # of this batch: another may send the same model
 
         def setup(self, worker: Any) -> None:
-            receive(model)
+            receive(self.name, model)
+
+        def teardown(self, worker: Any) -> None:
+            forget(self.name)
 
     return SendModel()
 
 
-def receive(model: PackedModel) -> None:
-    """Keep a model that was sent to this process."""
-    _sent[model.key] = model
+def receive(batch: str, model: PackedModel) -> None:
+    """Keep a model that was sent to this process for a batch."""
+    with _lock:
+        _sent[batch] = model
+
+
+def forget(batch: str) -> None:
+    """Drop a batch's model, and what was loaded of it where no other batch has the same."""
+    with _lock:
+        model = _sent.pop(batch, None)
+        if model and model.key not in {other.key for other in _sent.values()}:
+            _loaded.pop(model.key, None)
 
 
 def _map_on_worker(
-    entry: CatalogEntry, key: str, folder: Path, tags: dict[str, Any], options: MapOptions
+    entry: CatalogEntry, batch: str, folder: Path, tags: dict[str, Any], options: MapOptions
 ) -> MappedScene | GlacierError:
     """Map a scene in a worker process, which loads the model when it is first asked."""
     with _lock:
+        key = _sent[batch].key
         if key not in _loaded:
-            _loaded[key] = _sent[key].open()
+            _loaded[key] = _sent[batch].open()
             _loads[key] = _loads.get(key, 0) + 1
+        classifier = _loaded[key]
     try:
-        return map_scene(Job(_loaded[key], folder, tags, options), entry)
+        return map_scene(Job(classifier, folder, tags, options), entry)
     except GlacierError as error:  # handed over, not raised: Dask would print its traceback
         return GlacierError(str(error))
 
@@ -190,23 +208,10 @@ def check_scheduler(scheduler: str | None) -> None:
 
 @contextmanager
 def _client(scheduler: str, scenes: int) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     if scheduler == "local":
-        cores = os.cpu_count() or 1
-        workers = max(1, min(scenes, max(2, cores // 2)))
-        threads = {"TF_NUM_INTRAOP_THREADS": str(max(1, cores // workers)), "TF_NUM_INTEROP_THREADS": "1"}
-        with (
-            # A scene's memory is bounded here, and a worker that Dask ends for its memory has to begin anew.
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=0,
-                dashboard_address="127.0.0.1:0",
-                env=threads,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
+        with _local_cluster(scenes) as cluster, Client(cluster) as client:
             yield client
         return
     try:
@@ -217,4 +222,36 @@ def _client(scheduler: str, scenes: int) -> Iterator[Any]:
             "workers with 'dask worker'"
         ) from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=WAIT_S)
+        except TimeoutError as error:
+            raise GlacierError(
+                f"scheduler: {scheduler} has no worker after {WAIT_S} s; start some with "
+                f"'dask worker {scheduler} --nthreads 1'"
+            ) from error
         yield client
+
+
+def _local_cluster(scenes: int) -> Any:
+    """Worker processes of this machine: as many as scenes, cores and free memory allow."""
+    import psutil
+    from distributed import LocalCluster
+
+    cores = os.cpu_count() or 1
+    roomy = int(psutil.virtual_memory().available / WORKER_BYTES)
+    workers = max(1, min(scenes, max(2, cores // 2), roomy))
+    threads = {"TF_NUM_INTRAOP_THREADS": str(max(1, cores // workers)), "TF_NUM_INTEROP_THREADS": "1"}
+    try:
+        # A scene's memory is bounded here, and a worker that Dask ends for its memory has to begin anew.
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            env=threads,
+        )
+    except RuntimeError as error:
+        raise GlacierError(
+            f"scheduler: no worker process could be started ({' '.join(str(error).split())}); in a script of "
+            "your own call map_scenes below if __name__ == '__main__':"
+        ) from error

@@ -13,9 +13,17 @@ from glacier_ml.learning.classifier import Classifier
 from glacier_ml.learning.ensembles import Ensemble, member_rows
 from glacier_ml.learning.stitching import Stitching
 from glacier_ml.products.maps import Encoding, MapWriter, check_encoding, partial_prefix, staged
-from glacier_ml.products.records import MappedScene, finished_map, map_key, record_name, write_record
+from glacier_ml.products.records import (
+    MappedScene,
+    family,
+    finished_map,
+    map_key,
+    record_name,
+    write_record,
+)
 from glacier_ml.products.strips import UNUSUAL_SHARE, RangeCheck, SceneStrips
 from glacier_ml.scenes.catalog import CatalogEntry
+from glacier_ml.scenes.rasters import lies_on_earth
 from glacier_ml.scenes.scene import check_bands, check_quantity
 from glacier_ml.scenes.sources import Source
 
@@ -91,12 +99,13 @@ def map_scene(job: Job, entry: CatalogEntry, progress: Progress = lambda pixels:
     with entry.source() as source:
         check_source(source, job.classifier)
         digest = source.digest()
-        key = map_key(digest, job.classifier, job.options, job.tags)
+        told = {"scene_digest": digest, **_provenance(source), **job.tags}
+        key = map_key((digest, source.quality_digest()), job.classifier, job.options, told)
         if known := finished_map(job.folder, entry.name, key):
             progress(source.grid.shape[0] * source.grid.shape[1])
             return known
-        told = {"scene_digest": digest, **_provenance(source), **job.tags}
-        with staged(job.folder, record_name(entry.name), partial_prefix(entry.name)) as partial:
+        names = record_name(entry.name), partial_prefix(entry.name), family(entry.name)
+        with staged(job.folder, *names) as partial:
             return _write(replace(job, tags=told), source, partial, key, progress)
 
 
@@ -106,8 +115,12 @@ def check_source(source: Source, classifier: Classifier) -> None:
     Raises
     ------
     GlacierError
-        Where it lacks a band or holds another kind of reflectance.
+        Where it lacks a band, holds another kind of reflectance or lies nowhere on Earth.
     """
+    if not lies_on_earth(source.grid.crs):
+        raise GlacierError(
+            f"{source.name}: its CRS does not say where on Earth it lies, so its area is unknown; give it one"
+        )
     check_bands(source.name, source.layers, classifier.bands)
     if learned := getattr(classifier, "quantity", None):  # thresholds learned from nothing
         check_quantity(source.name, source.provenance.get("quantity"), learned)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 import rasterio
 from numpy.typing import NDArray
 
@@ -20,9 +23,9 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.figures import preview
 from glacier_ml.products.areas import area_km2
 from glacier_ml.products.strips import Thumbnail
-from glacier_ml.products.styles import write_styles
-from glacier_ml.scenes.addresses import local_path
-from glacier_ml.scenes.cogs import CACHE_MB, Look, StripWriter
+from glacier_ml.products.styles import MASK_COLOUR, write_styles
+from glacier_ml.scenes.addresses import is_address, local_path, shown, whole_address
+from glacier_ml.scenes.cogs import CACHE_MB, RasterProfile, StripWriter
 from glacier_ml.scenes.rasters import GDAL_ERRORS, software
 from glacier_ml.scenes.scene import Grid, Scene
 
@@ -31,15 +34,16 @@ ENCODINGS = ("float32", "uint8")
 NO_DATA = 255
 """Value without data of the mask and of what is stored in percent."""
 
-COLOURS = {0: (0, 0, 0, 0), 1: (86, 180, 233, 255), NO_DATA: (217, 217, 217, 255)}
+COLOURS = {0: (0, 0, 0, 0), 1: (*MASK_COLOUR, 255), NO_DATA: (217, 217, 217, 255)}
 PERCENT = 100
 BLOCK = 256
 """Side of a raster's blocks [px], so that even scenes of 300 px get an overview."""
 
-_MASK = Look(NO_DATA, "mode", BLOCK, colours=COLOURS)
-_LOOKS = {
-    "float32": Look(float("nan"), "average", BLOCK, predictor="yes"),
-    "uint8": Look(NO_DATA, "average", BLOCK, predictor="yes", scale=1 / PERCENT),
+_A_DAY_S = 86_400
+_MASK = RasterProfile(NO_DATA, "mode", BLOCK, colours=COLOURS)
+_PROFILES = {
+    "float32": RasterProfile(float("nan"), "average", BLOCK, predictor="yes"),
+    "uint8": RasterProfile(NO_DATA, "average", BLOCK, predictor="yes", scale=1 / PERCENT),
 }
 
 
@@ -66,49 +70,6 @@ class MapFiles:
     members: Path | None
     preview: Path | None
     area_km2: float
-
-
-def write_map(
-    scene: Scene,
-    probability: NDArray[np.float32],
-    threshold: float,
-    output: str | Path,
-    tags: Mapping[str, Any] | None = None,
-    encoding: Encoding = "float32",
-    picture: bool = True,
-) -> MapFiles:
-    """Write a scene's map into a folder, made where missing; files of the same scene are replaced.
-
-    Parameters
-    ----------
-    scene, probability, threshold, output
-        What was mapped; float32 (rows, columns), NaN without a value; glacier at or above; the folder.
-    tags : mapping, optional
-        Of all rasters beside scene, digest, threshold and software: model, run id ...
-    encoding : {'float32', 'uint8'}
-        'uint8' stores percent (scale 0.01, 255 without data): a quarter of the size.
-    picture : bool
-        Whether to draw the preview.
-
-    Raises
-    ------
-    GlacierError
-        Where the probability is not on the scene's grid or the folder cannot be written.
-    """
-    if probability.shape != scene.shape:
-        raise GlacierError(
-            f"{scene.name}: the probability has shape {probability.shape}, the scene {scene.shape}; "
-            "map the scene on its own grid"
-        )
-    known = {"scene_digest": scene.digest, **_date(scene), **(tags or {})}
-    with staged(Path(output)) as partial, MapWriter(partial, scene.name, scene.grid, encoding) as writer:
-        writer.add(scene, probability[None], (threshold,), threshold)
-        return writer.finish(Path(output), threshold, known, picture)
-
-
-def _date(scene: Scene) -> dict[str, str]:
-    date = scene.provenance.get("date")
-    return {"scene_date": str(date)} if date else {}
 
 
 class MapWriter:
@@ -142,13 +103,13 @@ class MapWriter:
         self._stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MB))
         several = ("spread", "members") if self.members > 1 else ()
         for kind in ("probability", "mask", "uncertainty", *several):
-            look = _MASK if kind in ("mask", "members") else _LOOKS[self.encoding]
-            dtype = "uint8" if look is _MASK else self.encoding
+            profile = _MASK if kind in ("mask", "members") else _PROFILES[self.encoding]
+            dtype = "uint8" if profile is _MASK else self.encoding
             path = self.folder / f"{file_stem(self.name)}_{kind}.tif"
             bands = self.members if kind == "members" else 1
             # One file of several bands has no colour table in its first alone.
-            look = Look(NO_DATA, "mode", BLOCK) if kind == "members" else look
-            writer = StripWriter(path, self.grid, dtype, look, bands)
+            profile = RasterProfile(NO_DATA, "mode", BLOCK) if kind == "members" else profile
+            writer = StripWriter(path, self.grid, dtype, profile, bands)
             self._writers[kind] = self._stack.enter_context(writer)
         return self
 
@@ -206,7 +167,7 @@ class MapWriter:
             names = tuple(f"member {number + 1}" for number in range(self.members))
             writer.finish(told, names if kind == "members" else (kind,))
         write_styles(self.folder, [writer.path.name for writer in self._writers.values()])
-        drawn = f"{file_stem(self.name)}_preview.png" if picture else None
+        drawn = f"{file_stem(self.name)}_preview.png" if picture and self.thumbnail.drawable else None
         if drawn:
             preview(*self.thumbnail.picture(), threshold).savefig(self.folder / drawn)
         paths = {kind: output / writer.path.name for kind, writer in self._writers.items()}
@@ -254,8 +215,14 @@ def check_folder(folder: Path) -> None:
     Raises
     ------
     GlacierError
-        Where a file stands in its place, or in that of a folder above it, or writing is not allowed.
+        Where a file stands in its place, or in that of a folder above it, writing is not allowed, or it is an
+        address.
     """
+    if is_address(whole_address(str(folder))):
+        raise GlacierError(
+            f"output: {shown(whole_address(str(folder)))} is an address, and what is made is written to this "
+            "machine's disks; name a folder, and copy it afterwards"
+        )
     local_path(folder, "output")
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not nearest.is_dir():
@@ -268,7 +235,9 @@ def check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def staged(folder: Path, last: str = "", prefix: str = ".partial-") -> Iterator[Path]:
+def staged(
+    folder: Path, last: str = "", prefix: str = ".partial-", family: Iterable[str] = ()
+) -> Iterator[Path]:
     """Hand out a temporary folder; when the block ends well, move its files into `folder`, else drop them.
 
     Parameters
@@ -279,6 +248,8 @@ def staged(folder: Path, last: str = "", prefix: str = ".partial-") -> Iterator[
         Name of the file that says that the others are whole: an older one goes first, the new one comes last.
     prefix : str
         Beginning of the temporary folder's name.
+    family : iterable of str
+        Names of files that belong together: those in `folder` that are not made anew are removed.
 
     Raises
     ------
@@ -290,10 +261,7 @@ def staged(folder: Path, last: str = "", prefix: str = ".partial-") -> Iterator[
         folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
         yield partial
-        if last:
-            (folder / last).unlink(missing_ok=True)
-        for file in sorted(partial.iterdir(), key=lambda file: (file.name == last, file.name)):
-            os.replace(file, folder / file.name)
+        _move_in(partial, folder, last, family)
     except (OSError, *GDAL_ERRORS) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         message = f"{folder}: the output folder cannot be written ({reason}); choose another"
@@ -303,9 +271,42 @@ def staged(folder: Path, last: str = "", prefix: str = ".partial-") -> Iterator[
             shutil.rmtree(partial, ignore_errors=True)
 
 
+def _move_in(partial: Path, folder: Path, last: str, family: Iterable[str]) -> None:
+    made = sorted(partial.iterdir(), key=lambda file: (file.name == last, file.name))
+    if last:
+        _kept_through_a_power_cut(made)
+        (folder / last).unlink(missing_ok=True)
+    for name in set(family) - {file.name for file in made}:
+        (folder / name).unlink(missing_ok=True)
+    for file in made:
+        os.replace(file, folder / file.name)
+
+
+def _kept_through_a_power_cut(files: Iterable[Path]) -> None:
+    """Have the system write to the disk what it may still hold in memory."""
+    for file in files:
+        with file.open("rb") as open_file:
+            os.fsync(open_file.fileno())
+
+
 def partial_prefix(name: str) -> str:
-    """Beginning of the name of the folder that a scene's map is made in, inside the output folder."""
-    return f".partial-{file_stem(name)}-"
+    """Beginning of the name of the folder in which this process makes a scene's map, in the output folder.
+
+    It names machine and process, so that nobody takes the folder of a living one for a dead one's.
+    """
+    return f".partial-{file_stem(name)}~{socket.gethostname()}~{os.getpid()}~"
+
+
+def abandoned(folder: Path, name: str) -> list[Path]:
+    """Folders of a scene whose process on this machine is dead, or that lie there for more than a day."""
+    found = []
+    for left in folder.glob(f".partial-{file_stem(name)}~*"):
+        _, host, pid, _ = left.name.split("~")
+        with suppress(OSError):
+            old = time.time() - left.stat().st_mtime > _A_DAY_S
+            if old or (host == socket.gethostname() and not psutil.pid_exists(int(pid))):
+                found.append(left)
+    return found
 
 
 def file_stem(name: str) -> str:

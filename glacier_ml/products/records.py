@@ -50,14 +50,26 @@ def record_name(name: str) -> str:
     return f"{file_stem(name)}_map.json"
 
 
-def map_key(scene_digest: str, classifier: object, options: object, tags: Mapping[str, Any]) -> str | None:
+def map_key(
+    digests: tuple[str, ...], classifier: object, options: object, tags: Mapping[str, Any]
+) -> str | None:
     """What decides a map: pixels, network, options, tags. None where the classifier has no digest."""
     known = getattr(classifier, "digest", None)
     if known is None:
         return None
     threshold = getattr(classifier, "threshold", None)
-    told = json.dumps([FORMAT, scene_digest, known, threshold, repr(options), dict(tags)], default=str)
+    told = json.dumps([FORMAT, digests, known, threshold, repr(options), dict(tags)], default=str)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def family(name: str) -> list[str]:
+    """Names of all files that a scene's map may have."""
+    stem = file_stem(name)
+    rasters = [f"{stem}_{kind}" for kind in (*_ALWAYS, "spread", "members")]
+    return [f"{one}{suffix}" for one in rasters for suffix in (".tif", ".qml")] + [
+        f"{stem}_preview.png",
+        record_name(name),
+    ]
 
 
 def write_record(
@@ -67,6 +79,7 @@ def write_record(
     files = {
         kind: path.name for kind in _ALWAYS + _SOMETIMES if (path := getattr(mapped.files, kind)) is not None
     }
+    sizes = {file: (folder / file).stat().st_size for file in files.values()}
     content = {
         "format": FORMAT,
         "scene": mapped.name,
@@ -75,6 +88,7 @@ def write_record(
         "outside_training_range": mapped.outside,
         "warning": mapped.warning,
         "files": files,
+        "sizes": sizes,
         "tags": {key: str(value) for key, value in tags.items()},
         "seconds": round(seconds, 1),
     }
@@ -82,17 +96,37 @@ def write_record(
 
 
 def finished_map(folder: Path, name: str, key: str | None) -> MappedScene | None:
-    """The map of an earlier call with the same key, all its files still there; else None."""
+    """The map of an earlier call with the same key, all its files as they were left; else None."""
+    content = _content(folder / record_name(name))
+    if key is None or content is None or content["key"] != key:
+        return None
+    for file, size in content["sizes"].items():
+        path = folder / file
+        if not path.is_file() or path.stat().st_size != size:
+            return None
+    return _mapped(folder, content)
+
+
+def recorded_maps(folder: Path) -> dict[str, MappedScene]:
+    """All maps that records in a folder tell of, by scene name."""
+    contents = [_content(path) for path in sorted(folder.glob("*_map.json"))]
+    return {content["scene"]: _mapped(folder, content) for content in contents if content is not None}
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """What a record holds; None where there is none that this version wrote."""
     try:
-        content = json.loads((folder / record_name(name)).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(content, dict) or key is None or content.get("key") != key:
-        return None
+    return content if isinstance(content, dict) and content.get("format") == FORMAT else None
+
+
+def _mapped(folder: Path, content: dict[str, Any]) -> MappedScene:
     paths = {kind: folder / file for kind, file in content["files"].items()}
-    if not all(path.is_file() for path in paths.values()):
-        return None
     probability, mask, uncertainty = (paths[kind] for kind in _ALWAYS)
     spread, members, preview = (paths.get(kind) for kind in _SOMETIMES)
     files = MapFiles(probability, mask, uncertainty, spread, members, preview, content["area_km2"])
-    return MappedScene(name, files, content["outside_training_range"], content["warning"], new=False)
+    return MappedScene(
+        content["scene"], files, content["outside_training_range"], content["warning"], new=False
+    )

@@ -31,23 +31,24 @@ class SceneStrips:
 
     def __init__(self, source: Source, bands: tuple[str, ...]) -> None:
         self.source = source
-        self._first, self._kept = 0, source.read(Window(0, 0, source.grid.shape[1], 1))
-        untold = [
-            SATURATION[band]
-            for band in bands
-            if band in SATURATION and f"saturated_{SATURATION[band]}" not in self._kept.quality
-        ]
-        self._ceilings = {band: _ceiling(source, band) for band in untold}
+        self._first = 0
+        self._kept: Scene | None = None
+        self._ceilings: dict[str, float] = {}
+        wanted = [SATURATION[band] for band in bands if band in SATURATION]
+        if wanted:
+            told = source.read(Window(0, 0, source.grid.shape[1], 1)).quality
+            untold = [band for band in wanted if f"saturated_{band}" not in told]
+            self._ceilings = {band: _ceiling(source, band) for band in untold}
 
     def __call__(self, first: int, last: int) -> Scene:
         """Read the rows from `first` to before `last`."""
-        begin = first - self._first
-        if begin < 0 or last > self._first + self._kept.shape[0]:
-            scene = self.source.read(Window(0, first, self.source.grid.shape[1], last - first))
+        kept, begin = self._kept, first - self._first
+        if kept is None or begin < 0 or last > self._first + kept.shape[0]:
+            kept = self.source.read(Window(0, first, self.source.grid.shape[1], last - first))
             for band, ceiling in self._ceilings.items():
-                scene.quality[f"saturated_{band}"] = scene.bands[band] >= ceiling
-            self._first, self._kept, begin = first, scene, 0
-        return self._kept.rows(begin, begin + last - first)
+                kept.quality[f"saturated_{band}"] = kept.bands[band] >= ceiling
+            self._first, self._kept, begin = first, kept, 0
+        return kept.rows(begin, begin + last - first)
 
 
 def _ceiling(source: Source, band: str) -> float:
@@ -130,6 +131,11 @@ class Thumbnail:
         valid = scene.valid[rows, columns].copy()
         piece = Scene(self.name, copied, valid, self.grid, scene.provenance)
         self._pieces.append((piece, probability[rows, columns].copy()))
+
+    @property
+    def drawable(self) -> bool:
+        """Whether the scene has the bands that a picture needs."""
+        return set(FALSE_COLOUR) <= set(self._pieces[0][0].bands)
 
     def picture(self) -> tuple[Scene, NDArray[np.float32]]:
         """The thinned scene and its probability."""

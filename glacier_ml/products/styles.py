@@ -15,7 +15,13 @@ RAMPS = {
     "uncertainty": (1.0, "magma", "entropy [bit]: 1 is a toss-up"),
     "spread": (0.5, "magma", "standard deviation of the members"),
 }
-_MASK = {0: ("#000000", 0, "not glacier"), 1: ("#56b4e9", 255, "glacier")}
+MASK_COLOUR = (86, 180, 233)
+"""Of glaciers, red, green, blue: Okabe and Ito's sky blue."""
+
+_MASK = {
+    0: ("#000000", 0, "not glacier"),
+    1: ("#{:02x}{:02x}{:02x}".format(*MASK_COLOUR), 255, "glacier"),
+}
 
 
 def write_styles(folder: Path, rasters: Iterable[str]) -> None:

@@ -25,7 +25,7 @@ _ROWS = 512  # read back at once
 
 
 @dataclass(frozen=True)
-class Look:
+class RasterProfile:
     """How a raster is stored.
 
     Attributes
@@ -63,22 +63,24 @@ class StripWriter:
         Of the whole raster.
     dtype : dtype
         Of the stored numbers.
-    look : Look
+    profile : RasterProfile
         How they are stored.
     bands : int
         Number of bands.
     """
 
-    def __init__(self, path: Path, grid: Grid, dtype: DTypeLike, look: Look, bands: int = 1) -> None:
-        self.path, self.look = path, look
+    def __init__(
+        self, path: Path, grid: Grid, dtype: DTypeLike, profile: RasterProfile, bands: int = 1
+    ) -> None:
+        self.path, self.profile = path, profile
         self._plain = path.with_name(f".{path.name}")
         self._row, self._checksums = 0, [0] * bands
         # Tiled, and lightly compressed: it is only written to make a COG of.
         self._dataset = rasterio.open(
             self._plain, "w", driver="GTiff", height=grid.shape[0], width=grid.shape[1], count=bands,
-            dtype=dtype, crs=grid.crs, transform=grid.transform, nodata=look.nodata, tiled=True,
-            blockxsize=look.block, blockysize=look.block, compress="deflate", zlevel=1, bigtiff="if_safer",
-            interleave="band",
+            dtype=dtype, crs=grid.crs, transform=grid.transform, nodata=profile.nodata, tiled=True,
+            blockxsize=profile.block, blockysize=profile.block, compress="deflate", zlevel=1,
+            bigtiff="if_safer", interleave="band",
         )  # fmt: skip
 
     def __enter__(self) -> StripWriter:
@@ -109,14 +111,14 @@ class StripWriter:
         self._dataset.update_tags(**tags)
         for band, description in enumerate(descriptions, 1):
             self._dataset.set_band_description(band, description)
-        if self.look.scale != 1:
-            self._dataset.scales = (self.look.scale,) * len(descriptions)
-        if self.look.colours:
-            self._dataset.write_colormap(1, self.look.colours)
+        if self.profile.scale != 1:
+            self._dataset.scales = (self.profile.scale,) * len(descriptions)
+        if self.profile.colours:
+            self._dataset.write_colormap(1, self.profile.colours)
         self._dataset.close()
         copy_raster(
-            self._plain, self.path, driver="COG", compress="deflate", predictor=self.look.predictor,
-            blocksize=self.look.block, overview_resampling=self.look.resampling, num_threads="all_cpus",
+            self._plain, self.path, driver="COG", compress="deflate", predictor=self.profile.predictor,
+            blocksize=self.profile.block, overview_resampling=self.profile.resampling, num_threads="all_cpus",
             bigtiff="if_safer",
         )  # fmt: skip
         self._plain.unlink()

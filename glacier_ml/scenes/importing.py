@@ -18,7 +18,7 @@ from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.addresses import address_named, local_path, shown
-from glacier_ml.scenes.cogs import CACHE_MB, Look, StripWriter
+from glacier_ml.scenes.cogs import CACHE_MB, RasterProfile, StripWriter
 from glacier_ml.scenes.exports import TAGS
 from glacier_ml.scenes.landsat.names import sensor_named
 from glacier_ml.scenes.landsat.quality import encode_quality
@@ -31,8 +31,8 @@ from glacier_ml.scenes.stac import is_item
 
 STRIP = 512  # rows that are in memory at a time, and the side of a COG's tiles
 # No predictor: reflectance of 8-bit numbers has 256 values, which compress to half the size without one.
-_REFLECTANCE = Look(float("nan"), "average", STRIP)
-_QUALITY = Look(None, "nearest", STRIP)
+_REFLECTANCE = RasterProfile(float("nan"), "average", STRIP)
+_QUALITY = RasterProfile(None, "nearest", STRIP)
 _NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
@@ -280,9 +280,9 @@ def _write_strips(
         _count(scene, result)
         for name, values in _rasters(scene, drop).items():
             if name not in writers:
-                look = _QUALITY if name == "quality" else _REFLECTANCE
+                profile = _QUALITY if name == "quality" else _REFLECTANCE
                 path = folder / f"{name}.tif"
-                writers[name] = stack.enter_context(StripWriter(path, grid, values.dtype, look))
+                writers[name] = stack.enter_context(StripWriter(path, grid, values.dtype, profile))
             writers[name].write(values)
         bar.update()
     return writers

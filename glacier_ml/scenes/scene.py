@@ -134,7 +134,7 @@ class Scene:
         return pixel_digest(self.grid, {band: [values] for band, values in self.bands.items()})
 
 
-def pixel_digest(grid: Grid, bands: Mapping[str, Iterable[NDArray[np.float32]]]) -> str:
+def pixel_digest(grid: Grid, bands: Mapping[str, Iterable[NDArray[Any]]]) -> str:
     """SHA-256 of a grid and of its bands' values, each band in parts from the first row to the last."""
     state = hashlib.sha256(f"{grid.crs.to_string()}{tuple(grid.transform)}".encode())
     for band in sorted(bands):

@@ -22,6 +22,10 @@ from glacier_ml.scenes.scene import Grid, Scene, pixel_digest
 LARGEST_MEDIAN = 2.0
 """Reflectance seldom passes 1.2, even of snow facing a low sun; DN start far above. Chosen here."""
 
+FEWEST_JUDGED = 1000
+"""Pixels with data of a part of a scene from which on its median tells DN from reflectance: a few bright
+pixels are no DN. Chosen here."""
+
 LARGEST_SCENE = 20_000 * 20_000
 """Pixels of the largest grid that is taken for a scene's (a Landsat frame has 8000 x 8000). Chosen here."""
 
@@ -125,7 +129,7 @@ class Source:
         return Scene(self.name, bands, valid, grid, dict(self.provenance), quality)
 
     def _masks(self, kind: str, layer: Layer, window: Window) -> dict[str, NDArray[np.bool_]]:
-        values = _flags(layer, window, self.name, fill=0 if kind == "QA_RADSAT" else 1)
+        values = self._flags(kind, layer, window)
         try:
             masks = quality_masks(values, kind, self.provenance.get("sensor"))
         except GlacierError as error:
@@ -134,6 +138,9 @@ class Source:
         if kind != "quality" or told is None:
             return masks
         return {mask: flagged for mask, flagged in masks.items() if mask in told.split(",")}
+
+    def _flags(self, kind: str, layer: Layer, window: Window) -> NDArray[np.int64]:
+        return _flags(layer, window, self.name, fill=0 if kind == "QA_RADSAT" else 1)
 
     @property
     def window(self) -> Window:
@@ -148,6 +155,16 @@ class Source:
                 yield read_layer(layer, strip, self.name)[0]
 
         return pixel_digest(self.grid, {band: parts(layer) for band, layer in self.layers.items()})
+
+    def quality_digest(self) -> str:
+        """SHA-256 of the quality bands; '' without one."""
+
+        def parts(kind: str, layer: Layer) -> Iterator[NDArray[np.int64]]:
+            for strip in self.strips():
+                yield self._flags(kind, layer, strip)
+
+        bands = {kind: parts(kind, layer) for kind, layer in self.quality.items()}
+        return pixel_digest(self.grid, bands) if bands else ""
 
     def strips(self, rows: int = 512) -> Iterator[Window]:
         """Windows of the scene's whole width that cover it from top to bottom."""
@@ -246,6 +263,7 @@ def read_layer(
     """
     with open_raster(layer.path, name) as dataset:
         raw = dataset.read(layer.index, window=window, masked=True)
+        whole_band = raw.shape == dataset.shape
         scale, offset = dataset.scales[layer.index - 1], dataset.offsets[layer.index - 1]
     with np.errstate(over="ignore"):  # fill beyond float32 becomes infinite and thus invalid
         values = raw.astype(np.float32).filled(np.nan)
@@ -257,17 +275,27 @@ def read_layer(
     if (scale, offset) != (1.0, 0.0):
         values = (raw.data * np.float64(scale) + offset).astype(np.float32)
     values[lacking] = np.nan
-    if layer.gain is None:
+    if layer.gain is None and (whole_band or values.size - lacking.sum() >= FEWEST_JUDGED):
         _check_reflectance(values, lacking, layer, name)
     saturated = None if layer.ceiling is None else ~lacking & (raw.data >= layer.ceiling)
     return values, saturated
 
 
+def median_reflectance(values: NDArray[np.float32]) -> float:
+    """Median of the values that are not 0, which is often what stands where there is no data; 0 without any.
+
+    >>> median_reflectance(np.array([0, 0, 0, 0.4, 0.6, 120], dtype=np.float32)).__round__(3)
+    0.6
+    """
+    there = values[values != 0]
+    # float64: the mean of the middle two could overflow float32
+    return float(np.median(there.astype(np.float64))) if len(there) else 0.0
+
+
 def _check_reflectance(
     values: NDArray[np.float32], lacking: NDArray[np.bool_], layer: Layer, name: str
 ) -> None:
-    # float64: the mean of the middle two could overflow float32
-    median = float(np.median(values[~lacking].astype(np.float64))) if not lacking.all() else 0.0
+    median = median_reflectance(values[~lacking])
     if median > LARGEST_MEDIAN:
         raise holds_numbers(name, layer, f"{values.dtype}, median {median:g}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def predict(
     with tracking.start_run("predict", "predict", parent=parent):
         written = map_scenes(classifier, entries, output, tags, options, scheduler)
         table = area_table(written)
-        tracking.log_metrics({f"area_km2/{row.scene}": row.area_km2 for row in table.itertuples()})
+        tracking.log_metrics({_metric(row.scene): row.area_km2 for row in table.itertuples()})
         for mapped in written.values():
             if mapped.files.preview:
                 tracking.log_files(mapped.files.preview, "previews")
@@ -93,12 +94,28 @@ def predict(
     return written
 
 
+def _metric(scene: str) -> str:
+    """Name of a scene's area as a metric; MLflow takes few characters.
+
+    >>> _metric("fjord (1)")
+    'area_km2/fjord _1_'
+    """
+    return f"area_km2/{re.sub(r'[^A-Za-z0-9_. -]', '_', scene)}"
+
+
 def map_with(
-    model: str | Classifier, scenes: Any, output: str | Path = "maps", **chosen: Any
+    model: str | Path | Classifier, scenes: Any, output: str | Path = "maps", **chosen: Any
 ) -> dict[str, MappedScene]:
     """Map scenes with a model, untracked: see `glacier_ml.map_scenes`."""
     scheduler, seeds = chosen.pop("scheduler", None), chosen.pop("seeds", 1)
-    classifier, tags = load_models(model, seeds) if isinstance(model, str) else (model, {})
+    if isinstance(model, str | Path):
+        classifier, tags = load_models(str(model), seeds)
+    elif seeds > 1:
+        raise GlacierError(
+            "seeds: they are of a registered model, and a classifier is given; name its address"
+        )
+    else:
+        classifier, tags = model, {}
     return map_scenes(classifier, scene_entries(scenes), output, tags, MapOptions(**chosen), scheduler)
 
 

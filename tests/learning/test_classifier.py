@@ -66,6 +66,25 @@ def test_an_array_gives_the_map_of_its_scene(network, features):
     np.testing.assert_array_equal(classifier.probability_of_array(stack), classifier.probability(scene))
 
 
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    {
+        "bands": (lambda stack: stack[..., :4], r"has shape \(20, 20, 4\), and .* needs float32 reflectance"),
+        "one pixel": (lambda stack: stack[0, 0], r"has shape \(5,\)"),
+        "DN": (lambda stack: (stack * 255).astype(np.uint8), "holds uint8, and .*convert DN to reflectance"),
+        "float64": (lambda stack: stack.astype(float), r"holds float64, .*use astype\('float32'\)"),
+        "DN as floats": (lambda stack: stack * 255, "holds DN, not reflectance .median 102"),
+        "DN with fill": (
+            lambda stack: np.where(np.arange(20)[:, None, None] < 14, np.float32(0), stack * 20_000),
+            "holds DN, not reflectance .median 8000",
+        ),
+    }.values(),
+)
+def test_an_array_of_what_was_not_learned_from_is_refused(classifier, change, rule):
+    with pytest.raises(GlacierError, match=f"^array: {rule}"):
+        classifier.probability_of_array(change(np.full((20, 20, 5), 0.4, dtype=np.float32)))
+
+
 def test_infinity_is_no_data(classifier):
     stack = np.full((20, 20, 5), 0.4, dtype=np.float32)
     stack[3, 4, 2], stack[5, 6, 0] = np.inf, -np.inf

@@ -198,5 +198,11 @@ def test_an_unknown_blend_is_refused():
         Stitching("cubic")
 
 
+def test_a_network_that_sees_too_far_is_refused_a_halo():
+    classifier = untrained(unet(levels=8, base_filters=1, filters=[1] * 8, tile_size=128, convolutions=2))
+    with pytest.raises(GlacierError, match="blend: halo: the network sees .* px around a pixel, .*smooth"):
+        mapped(classifier, waves((40, 40)), HALO)
+
+
 def test_what_is_kept_of_a_window_with_a_halo_is_a_multiple_of_every_stride():
     assert CORE % 128 == 0

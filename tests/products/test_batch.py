@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,13 +16,15 @@ from landsat_bundles import made_bundle
 from made_classifiers import MadeClassifier
 from made_networks import ffnn, untrained
 from made_scenes import disc, valley
+from rasterio.crs import CRS
 from tiny_studies import SHAPE, write_catalog
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning.ensembles import Ensemble
 from glacier_ml.products.batch import area_table, check_mapping, map_scenes
 from glacier_ml.products.mapping import MapOptions
-from glacier_ml.products.maps import partial_prefix
 from glacier_ml.scenes.catalog import CatalogEntry, open_catalog
+from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.scene import SURFACE, TOA
 
 MASKS = {"early": disc(SHAPE), "fjord": valley(SHAPE)}
@@ -167,8 +170,82 @@ def test_a_batch_that_is_killed_goes_on_and_leaves_no_half_scene(tmp_path, kills
     assert not list(maps.glob(".partial-*"))  # what the killed ones had begun is gone
 
 
-def test_the_beginning_of_a_partial_folder_is_the_scenes():
-    assert partial_prefix("a b") == ".partial-a_b-"
+def test_a_single_model_after_an_ensemble_leaves_nothing_of_it(entries, network, tmp_path):
+    both = Ensemble((network, network.calibrated(0.4, 2.0)))
+    map_scenes(both, entries, tmp_path, options=MapOptions())
+    assert (tmp_path / "early_members.tif").is_file() and (tmp_path / "early_preview.png").is_file()
+    map_scenes(network, entries, tmp_path, options=PLAIN)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert not any(word in name for name in left for word in ("members", "spread", "preview"))
+
+
+def test_a_raster_that_was_cut_short_is_made_anew(entries, network, tmp_path):
+    map_scenes(network, entries, tmp_path, options=PLAIN)
+    (tmp_path / "fjord_mask.tif").write_bytes(b"")
+    again = map_scenes(network, entries, tmp_path, options=PLAIN)
+    assert {name: mapped.new for name, mapped in again.items()} == {"early": False, "fjord": True}
+
+
+def test_another_date_or_quality_band_makes_another_map(network, tiny_scene_folder, tmp_path):
+    folder = tiny_scene_folder("one", outlines=False)
+    entry = CatalogEntry("one", folder, "x", "y", "unseen", date="2007-01-01")
+
+    def mapped(one):
+        return map_scenes(network, [one], tmp_path / "maps", options=PLAIN)["one"]
+
+    assert [mapped(entry).new for _ in range(2)] == [True, False]
+    dated = mapped(replace(entry, date="2009-09-06"))
+    with rasterio.open(dated.files.mask) as mask:
+        assert dated.new and mask.tags()["scene_date"] == "2009-09-06"
+    flags = np.zeros((24, 32), np.uint16)
+    flags[:, :16] = 1  # bit 0 of QA_PIXEL: fill
+    write_raster(folder / "QA_PIXEL.tif", flags, entry.open().grid)
+    half = mapped(replace(entry, date="2009-09-06"))
+    with rasterio.open(half.files.mask) as mask:
+        assert half.new and (mask.read(1) == 255).sum() == 24 * 16
+
+
+def test_the_table_tells_of_all_maps_in_the_folder(entries, network, tmp_path):
+    map_scenes(network, entries[:1], tmp_path, options=PLAIN)
+    map_scenes(network, entries[1:], tmp_path, options=PLAIN)
+    assert list(pd.read_csv(tmp_path / "areas.csv").scene) == ["early", "fjord"]
+
+
+def test_two_scenes_whose_files_would_have_one_name_are_refused(entries, network, tmp_path):
+    pair = [replace(entries[0], name=name) for name in ("a b", "a_b")]
+    with pytest.raises(GlacierError, match="a_b: its maps would be called a_b_..., as those of a b; rename"):
+        map_scenes(network, pair, tmp_path / "maps")
+
+
+def test_maps_inside_the_data_folder_are_no_scenes(entries, network, tmp_path):
+    map_scenes(Ensemble((network, network)), entries, tmp_path / "scenes/maps", options=PLAIN)
+    (tmp_path / "scenes/catalog.yaml").unlink()
+    assert {entry.name for entry in open_catalog(tmp_path / "scenes").entries} == {"early", "fjord"}
+
+
+def test_a_grid_that_lies_nowhere_on_earth_is_refused(network, tiny_scene_folder, tmp_path):
+    folder = tiny_scene_folder("site", outlines=False)
+    local = CRS.from_wkt('LOCAL_CS["site",UNIT["metre",1]]')
+    for path in folder.glob("*.tif"):
+        with rasterio.open(path, "r+") as raster:
+            raster.crs = local
+    entry = CatalogEntry("site", folder, "x", "y", "unseen")
+    with pytest.raises(GlacierError, match="site: its CRS does not say where on Earth it lies"):
+        map_scenes(network, [entry], tmp_path / "maps")
+
+
+def test_a_few_bright_pixels_in_a_strip_are_no_dn(network, tiny_scene_folder, tmp_path):
+    folder = tiny_scene_folder("bright", outlines=False, shape=(600, 40))
+    entry = CatalogEntry("bright", folder, "x", "y", "unseen")
+    grid = entry.open().grid
+    for path in folder.glob("*.tif"):
+        with rasterio.open(path) as raster:
+            values = raster.read(1)
+        values[:520, 3:] = np.nan
+        values[:3, :3] = 2.2
+        values[3:520, :3] = np.nan
+        write_raster(path, values, grid, nodata=float("nan"))
+    assert map_scenes(network, [entry], tmp_path / "maps", options=PLAIN)["bright"].new
 
 
 def test_a_scene_that_lacks_a_band_is_refused_before_any_is_mapped(entries, classifier, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -111,6 +112,50 @@ def test_every_worker_loads_the_model_once(entries, workers, tmp_path):
         assert set(client.run(os.getpid).values()).isdisjoint({os.getpid()})
     assert loads and all(count.get(network.digest, 0) <= 1 for count in loads.values())
     assert sum(count.get(network.digest, 0) for count in loads.values()) >= 1
+
+
+def test_two_batches_of_one_model_do_not_hinder_each_other(entries, workers, tmp_path):
+    network = untrained(ffnn())
+    results = {}
+
+    def run(name):
+        address = workers.scheduler_address
+        results[name] = map_scenes(network, entries, tmp_path / name, options=PLAIN, scheduler=address)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert {name: list(maps) for name, maps in results.items()} == {
+        name: [entry.name for entry in entries] for name in ("first", "second")
+    }
+
+
+def test_a_scheduler_without_workers_is_told(entries, tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(cluster, "WAIT_S", 0.5)
+    with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as empty:
+        with pytest.raises(GlacierError, match=r"has no worker after 0.5 s; start some with 'dask worker"):
+            map_scenes(NdsiClassifier(), entries, tmp_path, scheduler=empty.scheduler_address)
+
+
+def test_a_script_that_guards_no_main_is_told(entries, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from glacier_ml.learning.rules import NdsiClassifier\nimport glacier_ml\n"
+        f"glacier_ml.map_scenes(NdsiClassifier(), {str(entries[0].path)!r}, 'maps', scheduler='local')\n"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": root},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and "call map_scenes below if __name__ == '__main__':" in done.stderr
 
 
 def test_the_local_cluster_of_the_command_maps_the_same(entries, tmp_path):

@@ -3,6 +3,11 @@
 import math
 import os
 import resource
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +16,10 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
+from written_maps import write_map
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.products.maps import entropy, file_stem, staged, write_map
+from glacier_ml.products.maps import abandoned, check_folder, entropy, file_stem, partial_prefix, staged
 from glacier_ml.scenes.scene import Grid, Scene
 
 UTM = CRS.from_epsg(32606)
@@ -116,8 +122,6 @@ def test_percent_encoding_keeps_the_probability_to_half_a_percent(tmp_path):
         stored = raster.read(1, masked=True) * raster.scales[0]
     assert (stored.mask == ~scene.valid).all()
     assert np.abs(stored - probability)[scene.valid].max() <= 0.005 + 1e-6
-    with pytest.raises(GlacierError, match="encoding: 'int4' is not known"):
-        write_map(scene, probability, 0.5, tmp_path, encoding="int4", picture=False)
 
 
 def test_pixels_that_the_classifier_left_out_are_nodata_and_no_area(tmp_path):
@@ -129,14 +133,6 @@ def test_pixels_that_the_classifier_left_out_are_nodata_and_no_area(tmp_path):
         assert (raster.read(1) == 255).sum() == 10 * 20 + 10  # upper half and the scene's nodata column
     # 190 pixels of 900 m2 on the map, .9996^2 of the ground on the central meridian
     assert files.area_km2 == pytest.approx(190 * 900 / 0.9996**2 / 1e6, rel=1e-6)
-
-
-def test_probability_on_another_grid_is_refused(tmp_path):
-    with pytest.raises(
-        GlacierError, match=r"made: the probability has shape \(2, 2\), the scene \(300, 40\)"
-    ):
-        write_map(made_scene(), np.zeros((2, 2), dtype=np.float32), 0.5, tmp_path / "none")
-    assert not (tmp_path / "none").exists()
 
 
 def test_folder_that_cannot_be_written_is_one_line(tmp_path):
@@ -165,6 +161,47 @@ def test_a_failure_in_the_middle_leaves_the_earlier_files(tmp_path):
         (partial / "map.tif").write_text("later")
         raise RuntimeError("in the middle")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["earlier"]
+
+
+def test_what_an_earlier_map_had_and_the_new_one_lacks_is_gone(tmp_path):
+    for name in ("one_members.tif", "one_mask.tif", "two_members.tif", "one_map.json"):
+        (tmp_path / name).write_text("earlier")
+    family = ("one_members.tif", "one_mask.tif", "one_map.json")
+    with staged(tmp_path, "one_map.json", family=family) as partial:
+        for name in ("one_mask.tif", "one_map.json"):
+            (partial / name).write_text("later")
+    told = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert told == {"one_mask.tif": "later", "one_map.json": "later", "two_members.tif": "earlier"}
+
+
+def test_only_the_folders_of_the_dead_are_abandoned(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    host = socket.gethostname()
+    names = {
+        "dead": f".partial-one~{host}~{process.pid}~x",
+        "alive": f"{partial_prefix('one')}x",
+        "elsewhere": ".partial-one~node7~1~x",
+        "another": f".partial-one-2~{host}~{process.pid}~x",
+        "old": ".partial-one~node8~1~x",
+    }
+    for name in names.values():
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / names["old"], (0, time.time() - 90_000))
+    assert {path.name for path in abandoned(tmp_path, "one")} == {names["dead"], names["old"]}
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/maps", "https://host/maps", "s3:/bucket/maps"])
+def test_an_address_is_no_output(address):
+    with pytest.raises(GlacierError, match="output: (s3|https)://.* is an address, .*name a folder"):
+        check_folder(Path(address))
+
+
+def test_without_the_bands_of_a_picture_none_is_drawn(tmp_path):
+    scene = made_scene((20, 20))
+    scene = Scene("made", {"red": scene.bands["red"]}, scene.valid, scene.grid, {})
+    files = write_map(scene, made_probability(scene), 0.5, tmp_path)
+    assert files.preview is None and files.mask.is_file()
 
 
 @given(st.text())

@@ -9,6 +9,7 @@ import shapely
 from made_maps import write_maps
 from pyproj import Geod
 from test_cli import run
+from written_maps import write_map
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.rules import NdsiClassifier
@@ -16,7 +17,6 @@ from glacier_ml.products.inventory.compilation import InventoryWarning
 from glacier_ml.products.inventory.compilation import inventory as made_inventory
 from glacier_ml.products.inventory.options import InventoryOptions
 from glacier_ml.products.inventory.outline_picture import outlines_figure
-from glacier_ml.products.maps import write_map
 from glacier_ml.scenes.catalog import open_catalog
 
 
