@@ -16,7 +16,10 @@ TAGS = {
 
 
 def write_maps(folder, mask, grid, *, stem="peak", probability=None, members=None, percent=False, **tags):
-    """Write mask, probability (default that of a certain map) and members; tags replace those of TAGS."""
+    """Write mask, probability (default that of a certain map) and members, all with the same tags.
+
+    The tags replace those of TAGS; None leaves one out.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     mask = np.asarray(mask).astype(np.uint8)
     if probability is None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from glacier_ml.scenes.scene import Scene
+    from glacier_ml.scenes.scene import Grid, Scene
 
 Mask = NDArray[np.bool_]
 
@@ -147,16 +147,34 @@ def pixel_size_m(scene: Scene) -> tuple[float, float]:
     tuple of float
         (row, column) [m].
     """
+    return pixel_size_at(scene.grid, scene.shape[0] / 2)
+
+
+def pixel_size_at(grid: Grid, row: float) -> tuple[float, float]:
+    """Ground distance of one row and of one column at the middle of a row of a grid, on the ellipsoid.
+
+    Parameters
+    ----------
+    grid : Grid
+        Projected or geographic.
+    row : float
+        0 at the upper side of the first.
+
+    Returns
+    -------
+    tuple of float
+        (row, column) [m].
+    """
     from pyproj import CRS, Transformer
 
-    crs = CRS.from_wkt(scene.grid.crs.to_wkt())
+    crs = CRS.from_wkt(grid.crs.to_wkt())
     geodetic = crs.geodetic_crs or crs
     transformer, geod = Transformer.from_crs(crs, geodetic, always_xy=True), geodetic.get_geod()
-    rows, columns = scene.shape
+    middle = grid.shape[1] / 2
     lengths = []
     for down, right in ((0.5, 0), (0, 0.5)):
-        ends = [(columns / 2 + sign * right, rows / 2 + sign * down) for sign in (-1, 1)]
-        eastings, northings = zip(*(scene.grid.transform @ end for end in ends), strict=True)
+        ends = [(middle + sign * right, row + sign * down) for sign in (-1, 1)]
+        eastings, northings = zip(*(grid.transform @ end for end in ends), strict=True)
         longitudes, latitudes = transformer.transform(eastings, northings)
         lengths.append(geod.inv(longitudes[0], latitudes[0], longitudes[1], latitudes[1])[2])
     return lengths[0], lengths[1]

@@ -282,9 +282,7 @@ def _bare_entries(scenes: list[Path]) -> tuple[CatalogEntry, ...]:
         footprint = _footprint(path, name)
         place = name
         if footprint:
-            near = (
-                one for one, others in footprints.items() if any(_overlap(footprint, it) for it in others)
-            )
+            near = (one for one, others in footprints.items() if any(overlap(footprint, it) for it in others))
             place = next(near, name)
             footprints.setdefault(place, []).append(footprint)
         outlines = find_outlines(path)
@@ -305,7 +303,14 @@ def _footprint(path: Path, name: str) -> tuple[float, ...] | None:
     return tuple(transform_bounds(grid.crs, "EPSG:4326", *corners))
 
 
-def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+def overlap(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+    """Whether two boxes (west, south, east, north) share an area.
+
+    Examples
+    --------
+    >>> overlap((0, 0, 2, 2), (1, 1, 3, 3)), overlap((0, 0, 2, 2), (2, 0, 4, 2))
+    (True, False)
+    """
     return all(first[low] < second[low + 2] and second[low] < first[low + 2] for low in (0, 1))
 
 

@@ -16,7 +16,7 @@ M2_A_KM2 = 1e6
 class PixelAreas:
     """The ellipsoid's area of every pixel of a grid, given by strips of rows.
 
-    Interpolated linearly between the nodes of `maps.pixel_areas`, as `maps.area_km2` does it.
+    Interpolated linearly between the nodes of `products.areas.pixel_areas`, as `area_km2` there does it.
 
     Parameters
     ----------

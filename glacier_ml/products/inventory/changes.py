@@ -90,7 +90,7 @@ def judge(table: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         With change_km2 and change_percent, of the part seen; change_uncertainty_km2, the root of the sum of
         both dates' squares; verdict: 'grew', 'shrank', 'within uncertainty', 'not seen'; missing without
-        an earlier outline.
+        an earlier outline, and where the uncertainty is not known.
 
     Examples
     --------

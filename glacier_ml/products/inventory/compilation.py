@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.products.inventory.cautions import InventoryWarning
 from glacier_ml.products.inventory.changes import caveat, much_beyond_outline
 from glacier_ml.products.inventory.existing import ExistingOutlines, read_existing
 from glacier_ml.products.inventory.figure import areas_figure
 from glacier_ml.products.inventory.files import write_outlines
 from glacier_ml.products.inventory.map_rasters import MapRasters, find_maps
-from glacier_ml.products.inventory.options import InventoryOptions, check_options
-from glacier_ml.products.inventory.outline_picture import outlines_figure, scenes_of_maps
+from glacier_ml.products.inventory.options import InventoryOptions, check_options, path_here, with_paths
+from glacier_ml.products.inventory.outline_picture import outlines_figure, scenes_of_maps, thinned_scene
+from glacier_ml.products.inventory.polygons import RGI_CRS
 from glacier_ml.products.inventory.scene_inventory import MAPPED, STEPS, scene_inventory
 from glacier_ml.products.inventory.schemas import in_schema
 from glacier_ml.products.inventory.summary import summary_lines, summary_table
 from glacier_ml.products.maps import file_stem, staged
-from glacier_ml.scenes.catalog import CatalogEntry
-from glacier_ml.scenes.vectors.windows import grid_bounds
+from glacier_ml.scenes.catalog import CatalogEntry, overlap
+from glacier_ml.scenes.scene import Grid
+from glacier_ml.scenes.vectors.windows import Box, grid_bounds
 
 if TYPE_CHECKING:
     import geopandas
     import pandas as pd
-
-
-class InventoryWarning(UserWarning):
-    """Something that a reader of an inventory must know, in one line."""
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,20 @@ def inventory(
     Warns
     -----
     InventoryWarning
-        Where scenes overlap, existing outlines miss one of them, or change is not what it may seem.
+        Where scenes overlap, existing outlines or `data` miss one of them, an uncertainty is not known, or
+        change is not what it may seem.
     """
-    output, options = Path(output), options or InventoryOptions()
+    output, maps = path_here(output, "output"), path_here(maps, "maps")
+    options = with_paths(options or InventoryOptions())
     check_options(options, output)
     found = find_maps(maps, options.scene)
     scenes = scenes_of_maps(options.data, found) if options.data else {}
     _tell_overlaps(found)
     table = _all_scenes(found, options)
-    _tell_empty(table, found, f"{maps}: no glacier of {options.minimum_area:g} km2 or more is mapped")
+    _tell_empty(table, found, maps, options.minimum_area)
+    _tell_unknown(table, found, options.terms)
     _tell_change(table)
-    return _written(table, output, options.schema, scenes)
+    return _written(table, output, options.schema, scenes, several=len(found) > 1)
 
 
 def _all_scenes(found: Sequence[MapRasters], options: InventoryOptions) -> geopandas.GeoDataFrame:
@@ -140,33 +143,61 @@ def _existing(found: Sequence[MapRasters], outlines: str | Path | None) -> dict[
 
 def _tell_overlaps(found: Sequence[MapRasters]) -> None:
     """Warn where two scenes show the same ground: RGI has one outline a glacier."""
-    for number, first in enumerate(found):
-        for second in found[number + 1 :]:
-            if _overlap(first, second):
-                warnings.warn(
-                    f"{first.scene} and {second.scene} show the same ground, so its glaciers have a row for "
-                    "each; choose one by --scene for one row a glacier",
-                    InventoryWarning,
-                    stacklevel=3,
-                )
+    boxes = [_degrees(rasters.grid) for rasters in found]
+    for (first, one), (second, other) in itertools.combinations(zip(found, boxes, strict=True), 2):
+        if _same_ground(first.grid, one, second.grid, other):
+            warnings.warn(
+                f"{first.scene} and {second.scene} show the same ground, so its glaciers have a row for "
+                "each; choose one by --scene for one row a glacier",
+                InventoryWarning,
+                stacklevel=3,
+            )
 
 
-def _overlap(first: MapRasters, second: MapRasters) -> bool:
+def _degrees(grid: Grid) -> Box:
+    """West, south, east and north of a grid; across the 180th meridian east goes on beyond 180."""
     from pyproj import Transformer
 
-    transformer = Transformer.from_crs(second.grid.crs.to_wkt(), first.grid.crs.to_wkt(), always_xy=True)
-    one = grid_bounds(first.grid)
-    other: Any = transformer.transform_bounds(*grid_bounds(second.grid))
-    return all(one[low] < other[low + 2] and other[low] < one[low + 2] for low in (0, 1))
+    transformer = Transformer.from_crs(grid.crs.to_wkt(), RGI_CRS, always_xy=True)
+    west, south, east, north = transformer.transform_bounds(*grid_bounds(grid))
+    return west, south, east + 360 * (east < west), north
 
 
-def _tell_empty(table: pd.DataFrame, found: Sequence[MapRasters], nothing: str) -> None:
+def _same_ground(first: Grid, one: Box, second: Grid, other: Box) -> bool:
+    """Whether two grids overlap: in their CRS if it is the same, where neighbours do not, or by degrees."""
+    if first.crs == second.crs:
+        return overlap(grid_bounds(first), grid_bounds(second))
+    west, south, east, north = other
+    return any(overlap(one, (west + turn, south, east + turn, north)) for turn in (-360, 0, 360))
+
+
+def _tell_empty(table: pd.DataFrame, found: Sequence[MapRasters], maps: Path, minimum_km2: float) -> None:
     """Refuse an inventory without a glacier; tell of scenes without one."""
     mapped = set(table.loc[table["status"] == MAPPED, "scene"])
+    size = f" of {minimum_km2:g} km2 or more" if minimum_km2 else ""
+    nothing = f"{maps}: no glacier{size} is mapped"
     if not mapped:
-        raise GlacierError(f"{nothing}; lower --minimum-area")
+        mend = "lower --minimum-area" if minimum_km2 else "look at the maps, and map with another model"
+        raise GlacierError(f"{nothing}; {mend}")
     if empty := [rasters.scene for rasters in found if rasters.scene not in mapped]:
         warnings.warn(f"{nothing} in {', '.join(empty)}", InventoryWarning, stacklevel=3)
+
+
+def _tell_unknown(table: pd.DataFrame, found: Sequence[MapRasters], terms: Sequence[str]) -> None:
+    """Warn of glaciers of which no term of the combined uncertainty has a value."""
+    unknown = set(table.loc[(table["status"] == MAPPED) & table["combined_uncertainty_km2"].isna(), "scene"])
+    for rasters in found:
+        if rasters.scene in unknown:
+            lacks, mend = "a probability on glaciers", "run predict again"
+            if "ensemble" in terms:
+                lacks, mend = "a members raster of several members", "map with several models"
+                lacks = "a members raster" if rasters.members is None else lacks
+            warnings.warn(
+                f"{rasters.scene}: the combined uncertainty is not known, as the map lacks {lacks}; {mend}, "
+                f"or leave {' and '.join(terms)} out of --terms for half_pixel",
+                InventoryWarning,
+                stacklevel=3,
+            )
 
 
 def _tell_change(table: pd.DataFrame) -> None:
@@ -211,7 +242,11 @@ def _tell_outside(table: pd.DataFrame) -> None:
 
 
 def _written(
-    table: geopandas.GeoDataFrame, output: Path, schema: str, scenes: dict[str, CatalogEntry]
+    table: geopandas.GeoDataFrame,
+    output: Path,
+    schema: str,
+    scenes: dict[str, CatalogEntry],
+    several: bool,
 ) -> InventoryFiles:
     import geopandas
 
@@ -223,7 +258,7 @@ def _written(
     glaciers, totals, plot = (
         output.with_name(f"{output.stem}_{end}") for end in ("glaciers.csv", "summary.csv", "areas.png")
     )
-    pictures = {name: output.with_name(_picture_name(output, name, len(scenes))) for name in scenes}
+    pictures = {name: output.with_name(_picture_name(output, name, several)) for name in scenes}
     lines = tuple(summary_lines(summary))
     files = InventoryFiles(output, glaciers, totals, plot, tuple(pictures.values()), lines)
     with staged(output.parent) as partial:
@@ -232,10 +267,10 @@ def _written(
         summary.to_csv(partial / files.summary.name, index=False)
         areas_figure(table, summary).savefig(partial / files.plot.name)
         for name, entry in scenes.items():
-            drawn = outlines_figure(entry.open(), mapped[mapped["scene"] == name])
+            drawn = outlines_figure(thinned_scene(entry), mapped[mapped["scene"] == name])
             drawn.savefig(partial / pictures[name].name)
     return files
 
 
-def _picture_name(output: Path, scene: str, count: int) -> str:
-    return f"{output.stem}_{file_stem(scene)}_outlines.png" if count > 1 else f"{output.stem}_outlines.png"
+def _picture_name(output: Path, scene: str, several: bool) -> str:
+    return f"{output.stem}_{file_stem(scene)}_outlines.png" if several else f"{output.stem}_outlines.png"

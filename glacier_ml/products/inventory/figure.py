@@ -10,6 +10,7 @@ import numpy as np
 from glacier_ml.evaluation.figures import new_figure, plain
 from glacier_ml.products.inventory.changes import GREW, SHRANK, WITHIN, caveat, much_beyond_outline
 from glacier_ml.products.inventory.scene_inventory import MAPPED
+from glacier_ml.products.inventory.summary import UNKNOWN, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +44,7 @@ def areas_figure(table: pd.DataFrame, summary: pd.DataFrame) -> Figure:
         the same glaciers' change with the uncertainty of change, coloured by the verdict; else the combined
         uncertainty in percent of the area, against the area, of all glaciers.
     """
-    compared = "verdict" in table and table["verdict"].notna().any()
+    compared = "verdict" in table and table[["verdict", "change_km2"]].notna().any(axis=None)
     size = table["area_km2"].astype(float)
     if compared:
         size = np.fmax(size, table["area_then_seen_km2"].astype(float))
@@ -109,9 +110,9 @@ def _changes(axes: Axes, drawn: pd.DataFrame) -> list[Any]:
     )
     for bar, beyond in zip(bars, much_beyond_outline(rows), strict=True):
         bar.set_hatch("///" if beyond else None)
-    for place, verdict in enumerate(drawn["verdict"]):
+    for place, (verdict, change) in enumerate(zip(drawn["verdict"], drawn["change_km2"], strict=True)):
         if not told[place]:
-            said = "no earlier outline" if verdict is None or verdict != verdict else str(verdict)
+            said = _instead_of_bar(verdict, change)
             axes.annotate(said, (0, place), (4, 0), textcoords="offset points", fontsize=7, va="center")
     axes.axvline(0, color="k", linewidth=0.8)
     axes.set_yticks(np.arange(len(drawn)), [])
@@ -123,6 +124,13 @@ def _changes(axes: Axes, drawn: pd.DataFrame) -> list[Any]:
     axes.set_xlabel("change of the part seen [km²], with its uncertainty (scale linear around 0)")
     axes.set_title("change against the existing outlines", fontsize=10)
     return _change_keys()
+
+
+def _instead_of_bar(verdict: Any, change: float) -> str:
+    """What stands where a glacier has no verdict on its change."""
+    if isinstance(verdict, str):
+        return verdict
+    return f"{change:+,.2f} km², {UNKNOWN}" if np.isfinite(change) else "no earlier outline"
 
 
 def _change_keys() -> list[Any]:
@@ -164,13 +172,18 @@ def _lettered(figure: Figure, summary: pd.DataFrame) -> None:
     for row in summary.head(3).to_dict("records"):
         date = f", {row['src_date']}" if isinstance(row["src_date"], str) else ""
         told.append(
-            f"{row['scene']}{date}: {row['area_km2']:,.2f} km² in {row['glaciers']:,} glaciers, "
-            f"± {row['uncertainty_independent_km2']:,.2f} (errors independent) "
-            f"to {row['uncertainty_correlated_km2']:,.2f} (all alike)"
+            f"{row['scene']}{date}: {row['area_km2']:,.2f} km² in {counted(row['glaciers'])}, {_errors(row)}"
         )
     if len(summary) > 3:
         told.append(f"and {len(summary) - 3} more scenes")
     figure.suptitle(plain("\n".join(told)), fontsize=10)
+
+
+def _errors(row: dict[str, Any]) -> str:
+    independent, correlated = row["uncertainty_independent_km2"], row["uncertainty_correlated_km2"]
+    if not np.isfinite(independent):
+        return UNKNOWN
+    return f"± {independent:,.2f} (errors independent) to {correlated:,.2f} (all alike)"
 
 
 def _explain(figure: Figure, keys: list[Any], table: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,12 +14,16 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.products.inventory.cautions import InventoryWarning
 from glacier_ml.products.maps import NO_DATA
 from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
 from glacier_ml.scenes.scene import Grid
 
 STRIP = 512
 """Rows worked on at a time: of a whole Landsat frame 3.5 million pixels."""
+
+_RUN_TAGS = ("scene_digest", "model", "run_id", "threshold")
+"""What all rasters of one map say alike."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class MapRasters:
     grid : Grid
         Of all of them.
     tags : dict of str to str
-        Of the mask: scene, scene_date, model, threshold ...
+        Of the mask and, where it has none, of the probability: scene, scene_date, model, threshold ...
     """
 
     stem: str
@@ -108,41 +113,101 @@ def find_maps(folder: str | Path, scene: str | None = None) -> list[MapRasters]:
     folder : str or pathlib.Path
         Where `predict` wrote.
     scene : str, optional
-        The one scene wanted, by its name or its files' stem.
+        The one scene wanted, by its name or its files' stem; the others' rasters are not looked at.
 
     Raises
     ------
     GlacierError
-        Where there is no map, a raster is missing or unreadable, or a scene's rasters lie on several grids.
+        Where there is no map, a raster is missing or unreadable, or a scene's rasters are of several grids
+        or runs.
+
+    Warns
+    -----
+    InventoryWarning
+        Of masks that are passed over, because nothing says that `predict` wrote them.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise GlacierError(f"{folder}: is not a folder of maps; give the one that predict wrote")
-    found = [_opened(path) for path in sorted(folder.glob("*_mask.tif"))]
-    if not found:
-        raise GlacierError(f"{folder}: holds no <scene>_mask.tif; run predict with this folder as its output")
-    chosen = [one for one in found if scene in (None, one.scene, one.stem)]
+    maps, foreign = _masks(folder)
+    if not maps:
+        nothing = f"holds no <scene>_mask.tif{f' but {foreign} from elsewhere' if foreign else ''}"
+        raise GlacierError(f"{folder}: {nothing}; run predict with this folder as its output")
+    chosen = [path for path, name in maps.items() if scene in (None, name, _stem(path))]
     if not chosen:
-        names = ", ".join(one.scene for one in found)
-        raise GlacierError(f"{folder}: holds no map of scene {scene}; choose one of {names}")
-    return chosen
+        raise GlacierError(
+            f"{folder}: holds no map of scene {scene}; choose one of {', '.join(maps.values())}"
+        )
+    if foreign and scene is None:
+        line = (
+            "passed over: without a probability beside it and the tags that predict writes, a mask is no map"
+        )
+        warnings.warn(f"{folder}: {foreign} {line}", InventoryWarning, stacklevel=3)
+    return [_opened(path) for path in chosen]
+
+
+def _masks(folder: Path) -> tuple[dict[Path, str], str]:
+    """Masks that may be of maps with their scenes' names, and the names of the other files."""
+    tags = {path: _tags(path) for path in sorted(folder.glob("*_mask.tif"))}
+    maps = {path: told.get("scene") or _stem(path) for path, told in tags.items() if _ours(path, told)}
+    return maps, ", ".join(path.name for path in tags if path not in maps)
+
+
+def _stem(mask: Path) -> str:
+    return mask.name.removesuffix("_mask.tif")
+
+
+def _beside(mask: Path, kind: str) -> Path:
+    return mask.with_name(f"{_stem(mask)}_{kind}.tif")
+
+
+def _tags(path: Path) -> dict[str, str]:
+    """Tags of a raster; none of one that cannot be opened: `_opened` says why, if it is wanted."""
+    try:
+        with open_raster(path, path.name) as dataset:
+            return dict(dataset.tags())
+    except GlacierError:
+        return {}
+
+
+def _ours(mask: Path, tags: dict[str, str]) -> bool:
+    """Whether a mask may be of a map: it says so, or a probability lies beside it."""
+    told = tags.get("software", "").startswith("glacier_ml") or "scene" in tags
+    return told or _beside(mask, "probability").is_file()
 
 
 def _opened(mask: Path) -> MapRasters:
-    stem = mask.name.removesuffix("_mask.tif")
+    stem, probability, members = _stem(mask), _beside(mask, "probability"), _beside(mask, "members")
     grid, tags = _header(mask, stem, kinds=("uint8",))
-    probability, members = (mask.with_name(f"{stem}_{end}.tif") for end in ("probability", "members"))
     if not probability.is_file():
         raise GlacierError(f"{stem}: {probability.name} is missing beside {mask.name}; run predict again")
     beside = {probability: ("float32", "uint8")} | ({members: ("uint8",)} if members.is_file() else {})
+    told = {mask: tags}
     for path, kinds in beside.items():
-        other, _ = _header(path, stem, kinds, bands=None if path == members else 1)
+        other, told[path] = _header(path, stem, kinds, bands=None if path == members else 1)
         if difference := grid_difference(grid, other):
             raise GlacierError(
                 f"{stem}: {path.name} and {mask.name} lie on different grids ({difference}); "
                 "run predict again"
             )
-    return MapRasters(stem, mask, probability, members if members in beside else None, grid, tags)
+    _check_one_run(stem, told)
+    # A mask that was corrected by hand may have lost its tags.
+    return MapRasters(
+        stem, mask, probability, members if members in beside else None, grid, told[probability] | tags
+    )
+
+
+def _check_one_run(stem: str, told: dict[Path, dict[str, str]]) -> None:
+    """Refuse rasters that say that they are of different pixels, models, runs or thresholds."""
+    for tag in _RUN_TAGS:
+        values = {path.name: tags[tag] for path, tags in told.items() if tag in tags}
+        first = next(iter(values), "")
+        for name, value in values.items():
+            if value != values[first]:
+                raise GlacierError(
+                    f"{stem}: {first} and {name} are of different runs ({tag} {values[first]} and {value}); "
+                    "run predict again into an empty folder"
+                )
 
 
 def _header(

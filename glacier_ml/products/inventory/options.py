@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.products.inventory.files import check_output
 from glacier_ml.products.inventory.schemas import check_schema
 from glacier_ml.products.inventory.uncertainty import TERMS, check_terms
+from glacier_ml.scenes.addresses import address_named, local_path, shown
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,28 @@ class InventoryOptions:
     scene: str | None = None
     terms: tuple[str, ...] = TERMS
     data: str | Path | None = None
+
+
+def path_here(named: str | Path, option: str) -> Path:
+    """Path of this machine that an option names, `~` taken for the home folder.
+
+    Raises
+    ------
+    GlacierError
+        Where it is an address.
+    """
+    if address := address_named(str(named), option):
+        raise GlacierError(
+            f"{option}: {shown(address)} is an address, and --{option} lies on this machine's disks; give a "
+            "path there"
+        )
+    return local_path(named, option)
+
+
+def with_paths(options: InventoryOptions) -> InventoryOptions:
+    """The options with existing outlines named by their path on this machine; see `path_here`."""
+    outlines = path_here(options.outlines, "outlines") if options.outlines else None
+    return replace(options, outlines=outlines)
 
 
 def check_options(options: InventoryOptions, output: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,12 @@ from glacier_ml.evaluation.figures import (
     plain,
     show_panel,
 )
+from glacier_ml.products.inventory.cautions import InventoryWarning
 from glacier_ml.products.inventory.changes import GREW, SHRANK, WITHIN
 from glacier_ml.products.inventory.map_rasters import MapRasters
 from glacier_ml.products.inventory.polygons import RGI_CRS
+from glacier_ml.products.strips import Thumbnail
+from glacier_ml.scenes.addresses import shown
 from glacier_ml.scenes.catalog import CatalogEntry, open_catalog
 from glacier_ml.scenes.scene import Grid, Scene, check_bands
 
@@ -44,16 +48,46 @@ def scenes_of_maps(data: str | Path, found: Sequence[MapRasters]) -> dict[str, C
     Raises
     ------
     GlacierError
-        Where a scene is missing, or lacks a band that the picture needs.
+        Where none of them is there, or one lacks a band that the picture needs.
+
+    Warns
+    -----
+    InventoryWarning
+        Of those that are not there, where others are.
     """
     entries = {entry.name: entry for entry in open_catalog(data).entries}
-    for rasters in found:
-        if rasters.scene not in entries:
-            raise GlacierError(
-                f"{data}: holds no scene {rasters.scene} to draw outlines on (found {', '.join(entries)}); "
-                "give the data that were mapped"
-            )
-    return {rasters.scene: entries[rasters.scene] for rasters in found}
+    lacking = [rasters.scene for rasters in found if rasters.scene not in entries]
+    line = f"{shown(str(data))}: holds no scene {', '.join(lacking)} to draw outlines on"
+    if len(lacking) == len(found):
+        raise GlacierError(f"{line} (found {', '.join(entries)}); give the data that were mapped")
+    if lacking:
+        warnings.warn(f"{line}; the others are drawn", InventoryWarning, stacklevel=3)
+    drawn = {one.scene: entries[one.scene] for one in found if one.scene in entries}
+    for name, entry in drawn.items():
+        with entry.source() as source:
+            check_bands(name, source.layers, FALSE_COLOUR)
+    return drawn
+
+
+def thinned_scene(entry: CatalogEntry) -> Scene:
+    """Read every nth pixel of a scene, as many as a picture shows: strip by strip, never the whole of it.
+
+    Returns
+    -------
+    Scene
+        Of the bands of `FALSE_COLOUR`, on a grid whose pixels are n times as long; n is 1 for small scenes.
+
+    Raises
+    ------
+    GlacierError
+        As `open_scene`.
+    """
+    with entry.source() as source:
+        thumbnail = Thumbnail(entry.name, source.grid)
+        for strip in source.strips():
+            scene = source.read(strip)
+            thumbnail.add(int(strip.row_off), scene, np.zeros(scene.shape, np.float32))
+    return thumbnail.picture()[0]
 
 
 def outlines_figure(scene: Scene, outlines: geopandas.GeoDataFrame) -> Figure:
@@ -62,7 +96,7 @@ def outlines_figure(scene: Scene, outlines: geopandas.GeoDataFrame) -> Figure:
     Parameters
     ----------
     scene : Scene
-        What was mapped; swir1, nir and red are drawn.
+        What was mapped, whole or thinned (`thinned_scene`); swir1, nir and red are drawn.
     outlines : geopandas.GeoDataFrame
         Its glaciers, in longitude and latitude; `verdict` where change was told.
 

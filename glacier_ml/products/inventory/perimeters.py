@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from glacier_ml.evaluation.boundaries import pixel_size_at
 from glacier_ml.products.inventory.divides import Labels, Mask
 from glacier_ml.products.inventory.map_rasters import STRIP
 from glacier_ml.scenes.scene import Grid
@@ -46,7 +47,7 @@ def outline_lengths(labels: Labels, valid: Mask, count: int, grid: Grid) -> NDAr
     lengths = np.zeros(count + 1)
     for start in range(0, grid.shape[0], STRIP):
         stop = min(start + STRIP, grid.shape[0])
-        weights = _weights(*_pixel_size_m(grid, (start + stop) / 2))
+        weights = _weights(*pixel_size_at(grid, (start + stop) / 2))
         # One row more: the step from the last row of a strip to the first of the next.
         rows = slice(start, min(stop + 1, grid.shape[0]))
         for weight, way in zip(weights, _WAYS, strict=True):
@@ -96,25 +97,9 @@ def _weights(row_m: float, column_m: float) -> list[float]:
     return [float(angle * distance / 2) for angle, distance in zip(angles, apart, strict=True)]
 
 
-def _pixel_size_m(grid: Grid, row: float) -> tuple[float, float]:
-    """Ground distance from one row and one column to the next, on the ellipsoid, at the middle of a row."""
-    from pyproj import CRS, Transformer
-
-    crs = CRS.from_wkt(grid.crs.to_wkt())
-    geodetic = crs.geodetic_crs or crs
-    transformer, geod = Transformer.from_crs(crs, geodetic, always_xy=True), geodetic.get_geod()
-    middle = grid.shape[1] / 2
-    lengths = []
-    for down, right in ((0.5, 0.0), (0.0, 0.5)):
-        ends = [grid.transform @ (middle + sign * right, row + sign * down) for sign in (-1, 1)]
-        (lon, lat), (to_lon, to_lat) = (transformer.transform(*end) for end in ends)
-        lengths.append(geod.inv(lon, lat, to_lon, to_lat)[2])
-    return lengths[0], lengths[1]
-
-
 def half_pixel_m(grid: Grid) -> float:
     """Half the side of a square pixel of the same area, at the middle of the grid [m]."""
-    row_m, column_m = _pixel_size_m(grid, grid.shape[0] / 2)
+    row_m, column_m = pixel_size_at(grid, grid.shape[0] / 2)
     return float(np.sqrt(row_m * column_m) / 2)
 
 

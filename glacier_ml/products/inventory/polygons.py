@@ -16,7 +16,8 @@ RGI_CRS = "EPSG:4326"
 """Longitude and latitude on WGS 84, as RGI and GLIMS have them."""
 
 _LONGEST_EDGE_PX = 4
-"""An edge of the grid is no geodesic: in shorter ones areas of polygons and pixels agree to 1e-6."""
+"""An edge of the grid is no geodesic: in shorter ones areas of polygons and pixels agree to 1e-6, those of
+glaciers one pixel wide to 1e-5."""
 
 _STEPS_A_PX = 4096
 """Points put on long edges lie on these fractions, so that both neighbours of an edge get the same ones."""

@@ -65,7 +65,7 @@ def scene_inventory(
         Its maps.
     existing : ExistingOutlines or None
         Those that meet the scene.
-    options : Options
+    options : InventoryOptions
         What the user chose.
     step : callable
         Told what is done next, in a word; `STEPS` times.

@@ -12,6 +12,8 @@ from glacier_ml.products.inventory.scene_inventory import BELOW_MINIMUM, MAPPED,
 if TYPE_CHECKING:
     import pandas as pd
 
+UNKNOWN = "uncertainty not known"
+
 
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     """Sum an inventory up, scene by scene.
@@ -29,7 +31,8 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row a scene. Areas and uncertainties are of the outlines in the file; change is of all known
-        glaciers that the scene sees, gone ones included, new ones not.
+        glaciers that the scene sees, gone ones included, new ones not. A sum of uncertainties is NaN where
+        one of them is not known.
     """
     import pandas as pd
 
@@ -38,7 +41,7 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def _summed(scene: str, rows: pd.DataFrame) -> dict[str, Any]:
     mapped = rows[rows["status"] == MAPPED]
-    uncertainty = mapped["combined_uncertainty_km2"]
+    independent, correlated = _error_sums(mapped["combined_uncertainty_km2"])
     first = rows.iloc[0]
     told = {
         "scene": scene,
@@ -47,21 +50,26 @@ def _summed(scene: str, rows: pd.DataFrame) -> dict[str, Any]:
         "glaciers": len(mapped),
         "touching_edge": int(mapped["touches_edge"].sum()),
         "area_km2": mapped["area_km2"].sum(),
-        "uncertainty_independent_km2": np.sqrt((uncertainty**2).sum()),
-        "uncertainty_correlated_km2": uncertainty.sum(),
+        "uncertainty_independent_km2": independent,
+        "uncertainty_correlated_km2": correlated,
         "half_pixel_buffer_km2": mapped["half_pixel_buffer_km2"].sum(),
         "one_pixel_buffer_km2": mapped["one_pixel_buffer_km2"].sum(),
-        "probability_sum_area_km2": mapped["probability_sum_area_km2"].sum(),
-        "combined_terms": first["combined_terms"],
+        "probability_sum_area_km2": mapped["probability_sum_area_km2"].sum(skipna=False),
+        "combined_terms": (mapped if len(mapped) else rows)["combined_terms"].iloc[0],
     }
     return told | (_changed(rows) if "outline_id" in rows and rows["outline_id"].notna().any() else {})
+
+
+def _error_sums(errors: pd.Series) -> tuple[float, float]:
+    """Root of the sum of squares, and sum [km2]; NaN where one of the errors is not known."""
+    return float(np.sqrt((errors**2).sum(skipna=False))), float(errors.sum(skipna=False))
 
 
 def _changed(rows: pd.DataFrame) -> dict[str, Any]:
     known = rows[rows["change_km2"].notna()]
     new = rows[rows["outline_id"].isna() & (rows["status"] == MAPPED)]
-    change, uncertainty = known["change_km2"].sum(), known["change_uncertainty_km2"]
-    independent, correlated = float(np.sqrt((uncertainty**2).sum())), float(uncertainty.sum())
+    change = known["change_km2"].sum()
+    independent, correlated = _error_sums(known["change_uncertainty_km2"])
     source = str(rows["outline_source"].dropna().iloc[0])
     counts = {
         name.replace(" ", "_"): int((known["verdict"] == name).sum()) for name in (GREW, SHRANK, WITHIN)
@@ -100,15 +108,34 @@ def summary_lines(summary: pd.DataFrame) -> list[str]:
     """
     lines = []
     for row in summary.to_dict("records"):
-        lines.append(
-            f"{row['scene']}: {row['glaciers']} glaciers, {row['area_km2']:.3f} km2, "
-            f"+- {row['uncertainty_independent_km2']:.3f} (errors independent) "
-            f"to {row['uncertainty_correlated_km2']:.3f} (all alike)"
-        )
+        lines.append(f"{row['scene']}: {counted(row['glaciers'])}, {row['area_km2']:.3f} km2, {_errors(row)}")
         if row.get("known_glaciers_seen", 0) > 0:  # NaN for a scene that the outlines miss
             lines.append(
-                f"{row['scene']}: change of {row['known_glaciers_seen']:.0f} known glaciers "
-                f"{row['change_km2']:+.3f} km2: {row['verdict_independent']} (errors independent), "
-                f"{row['verdict_correlated']} (all alike)"
+                f"{row['scene']}: change of {counted(row['known_glaciers_seen'], 'known glacier')} "
+                f"{row['change_km2']:+.3f} km2: {_verdicts(row)}"
             )
     return lines
+
+
+def counted(number: float, name: str = "glacier") -> str:
+    """A number and what it counts.
+
+    Examples
+    --------
+    >>> counted(1), counted(1234, "known glacier")
+    ('1 glacier', '1,234 known glaciers')
+    """
+    return f"{number:,.0f} {name}{'' if number == 1 else 's'}"
+
+
+def _errors(row: dict[str, Any]) -> str:
+    independent, correlated = row["uncertainty_independent_km2"], row["uncertainty_correlated_km2"]
+    if not np.isfinite(independent):
+        return UNKNOWN
+    return f"+- {independent:.3f} (errors independent) to {correlated:.3f} (all alike)"
+
+
+def _verdicts(row: dict[str, Any]) -> str:
+    if not np.isfinite(row["change_uncertainty_independent_km2"]):
+        return UNKNOWN
+    return f"{row['verdict_independent']} (errors independent), {row['verdict_correlated']} (all alike)"

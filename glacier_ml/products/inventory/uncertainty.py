@@ -89,12 +89,17 @@ def probability_sums(
     Returns
     -------
     ndarray
-        (count + 1,) [km2].
+        (count + 1,) [km2]; NaN for a zone of which no pixel has a probability.
     """
     sums = np.zeros(count + 1)
+    pixels_there, pixels_known = np.zeros(count + 1, np.intp), np.zeros(count + 1, np.intp)
     for (start, stop), probability in zip(_strips(allotted.shape[0]), rasters.probabilities(), strict=True):
-        expected = np.nan_to_num(probability, nan=0.0) * pixels.strip(start, stop)
-        sums += sum_by_label(allotted[start:stop], expected, count)
+        strip, known = allotted[start:stop], np.isfinite(probability)
+        expected = np.where(known, probability, 0.0) * pixels.strip(start, stop)
+        sums += sum_by_label(strip, expected, count)
+        pixels_there += np.bincount(strip.ravel(), minlength=count + 1)
+        pixels_known += np.bincount(strip[known], minlength=count + 1)
+    sums[(pixels_there > 0) & (pixels_known == 0)] = np.nan
     sums[0] = 0
     return sums / M2_A_KM2
 
@@ -146,7 +151,8 @@ def combine(table: pd.DataFrame, terms: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        With `combined_uncertainty_km2` and `combined_terms`, which names those that went in.
+        With `combined_uncertainty_km2` and `combined_terms`, which names those that went in; NaN and ''
+        where no term has a value.
 
     Examples
     --------
@@ -161,7 +167,7 @@ def combine(table: pd.DataFrame, terms: Sequence[str]) -> pd.DataFrame:
         "+".join(term for term, told in zip(terms, row, strict=True) if told)
         for row in values.notna().to_numpy()
     ]
-    root = np.sqrt((values**2).sum(axis=1))
+    root = np.sqrt((values**2).sum(axis=1, min_count=1))
     return table.assign(combined_uncertainty_km2=root, combined_terms=names)
 
 

@@ -11,7 +11,7 @@ from made_outlines import rectangle, write_outlines
 from rasterio.crs import CRS
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.products.inventory.compilation import InventoryWarning
+from glacier_ml.products.inventory.cautions import InventoryWarning
 from glacier_ml.products.inventory.compilation import inventory as made_inventory
 from glacier_ml.products.inventory.options import InventoryOptions
 from glacier_ml.scenes.scene import Grid

@@ -1,5 +1,8 @@
 """The command `inventory`, its pictures, and the real scenes."""
 
+import os
+from pathlib import Path
+
 import geopandas
 import numpy as np
 import pandas as pd
@@ -12,12 +15,18 @@ from test_cli import run
 from written_maps import write_map
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.evaluation.figures import FALSE_COLOUR
 from glacier_ml.learning.rules import NdsiClassifier
-from glacier_ml.products.inventory.compilation import InventoryWarning
+from glacier_ml.products import strips
+from glacier_ml.products.inventory.cautions import InventoryWarning
 from glacier_ml.products.inventory.compilation import inventory as made_inventory
 from glacier_ml.products.inventory.options import InventoryOptions
-from glacier_ml.products.inventory.outline_picture import outlines_figure
+from glacier_ml.products.inventory.outline_picture import outlines_figure, thinned_scene
+from glacier_ml.scenes.addresses import whole_address
 from glacier_ml.scenes.catalog import open_catalog
+from glacier_ml.scenes.sources import Source
+
+ICE = shapely.box(-147.35, 61.14, -147.34, 61.15)
 
 
 def inventory(maps, output, **chosen):
@@ -40,7 +49,7 @@ def test_the_command_writes_tells_and_draws_on_the_scene(tmp_path, tiny_scene_fo
     assert run("inventory", *options, "--terms", "half_pixel", "--simplify", "", "--outlines", "") == 0
     told = capfd.readouterr()
     # A quarter of 60 x 80 pixels, beside UTM 6's central meridian.
-    assert told.out.splitlines()[0].startswith("peak: 1 glaciers, 1.08")
+    assert told.out.splitlines()[0].startswith("peak: 1 glacier, 1.08")
     names = ["peak.geojson", "peak_areas.png", "peak_glaciers.csv", "peak_outlines.png", "peak_summary.csv"]
     assert sorted(path.name for path in output.parent.iterdir()) == names
     assert set(told.out.splitlines()[1:]) == {str(output.parent / name) for name in names}
@@ -67,6 +76,72 @@ def test_scenes_that_were_not_mapped_are_refused_first(tmp_path, tiny_grid, tiny
     tiny_scene_folder("scenes/other")
     with pytest.raises(GlacierError, match=r"holds no scene peak to draw outlines on \(found other\)"):
         inventory(tmp_path / "maps", tmp_path / "a.gpkg", data=tmp_path / "scenes")
+
+
+@pytest.mark.usefixtures("without_plot")
+def test_scenes_that_are_there_are_drawn_and_the_rest_is_told(tmp_path, tiny_grid, tiny_scene_folder):
+    far = tiny_grid(north=6_900_000.0)
+    write_maps(tmp_path / "maps", np.ones((24, 32)), tiny_grid())
+    write_maps(tmp_path / "maps", np.ones((24, 32)), far, stem="gone")
+    tiny_scene_folder("scenes/peak")
+    with pytest.warns(InventoryWarning, match="scenes: holds no scene gone to draw outlines on; the others"):
+        files = inventory(tmp_path / "maps", tmp_path / "a.gpkg", data=tmp_path / "scenes")
+    assert [path.name for path in files.pictures] == ["a_peak_outlines.png"]
+    assert files.pictures[0].stat().st_size > 1000
+
+
+def test_a_scene_without_the_bands_of_a_picture_is_refused_first(tmp_path, tiny_grid, tiny_scene_folder):
+    write_maps(tmp_path / "maps", np.ones((24, 32)), tiny_grid())
+    tiny_scene_folder("scenes/peak", drop=("nir",))
+    with pytest.raises(GlacierError, match="peak: nir missing; needed are swir1, nir, red"):
+        inventory(tmp_path / "maps", tmp_path / "out" / "a.gpkg", data=tmp_path / "scenes")
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_read_scenes_strip_by_strip_and_small_ones_whole(tmp_path, tiny_scene_folder, monkeypatch):
+    folder = tiny_scene_folder("scenes/peak", shape=(60, 80), nodata_columns=3)
+    (entry,) = open_catalog(folder.parent).entries
+    frame, scene = geopandas.GeoDataFrame(geometry=[ICE], crs=4326), entry.open()
+    small = thinned_scene(entry)
+    assert (small.grid, small.provenance) == (scene.grid, scene.provenance)
+    np.testing.assert_array_equal(small.valid, scene.valid)
+    for band in FALSE_COLOUR:
+        np.testing.assert_array_equal(small.bands[band], scene.bands[band])
+    monkeypatch.setattr(strips, "display_step", lambda shape: 7)
+    heights = []
+    read = Source.read
+
+    def counted(source, window=None, drop=()):
+        heights.append(source.window.height if window is None else window.height)
+        return read(source, window, drop)
+
+    monkeypatch.setattr(Source, "read", counted)
+    monkeypatch.setattr(Source.strips, "__defaults__", (16,))
+    thin = thinned_scene(entry)
+    assert heights == [16, 16, 16, 12]  # never the whole
+    assert thin.shape == (9, 12)  # 60 / 7 and 80 / 7, upwards
+    np.testing.assert_array_equal(thin.bands["nir"], scene.bands["nir"][::7, ::7])
+    rings = [outlines_figure(one, frame).axes[0].collections[0].get_segments()[0] for one in (scene, thin)]
+    np.testing.assert_allclose(rings[1] * 7, rings[0], atol=1e-6)
+
+
+@pytest.mark.usefixtures("without_plot")
+def test_home_is_known_and_addresses_are_no_place_for_maps(tmp_path, tiny_grid, monkeypatch):
+    write_maps(tmp_path / "maps", np.ones((24, 32)), tiny_grid())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    first = inventory("~/maps", "~/first.gpkg")
+    assert first.outlines == tmp_path / "first.gpkg"
+    with pytest.warns(InventoryWarning, match="touched the edge"):
+        inventory("~/maps", "~/again.gpkg", outlines="~/first.gpkg")
+    monkeypatch.chdir(tmp_path)
+    for option in ("output", "maps", "outlines"):
+        for address in ("s3://bucket/x.gpkg", Path("https://example.org/x.gpkg")):
+            named = {"maps": "maps", "output": "x.gpkg"} | {option: address}
+            line = f"{option}: {whole_address(str(address))} is an address, and --{option} lies on this machi"
+            with pytest.raises(GlacierError, match=line):
+                inventory(named.pop("maps"), named.pop("output"), **named)
+    assert sorted(path.name for path in tmp_path.glob("*.gpkg")) == ["again.gpkg", "first.gpkg"]
+    assert not any(name in ("s3:", "https:") for name in os.listdir())
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,29 @@ def test_without_outlines_the_largest_stand_beside_the_uncertainty_of_all():
     assert len(combined.get_xdata()) == LARGEST + 5
 
 
+def test_an_unknown_uncertainty_is_said_and_not_drawn():
+    unknown = {"combined_uncertainty_km2": np.nan}
+    summary = SUMMARY | {"glaciers": 1, "src_date": None}
+    summary |= dict.fromkeys(("uncertainty_independent_km2", "uncertainty_correlated_km2"), np.nan)
+    plain = areas_figure(glaciers(1, **unknown), pd.DataFrame([summary]))
+    assert "peak: 1,234.50 km² in 1 glacier, uncertainty not known" in words(plain)
+    plain.canvas.draw()
+    table = glaciers(
+        2,
+        **unknown,
+        area_then_seen_km2=[60.0, np.nan],
+        change_km2=[-10.0, np.nan],
+        change_uncertainty_km2=np.nan,
+        verdict=None,
+        area_outside_outline_km2=[0.0, np.nan],
+        outline_source=["GLIMS", None],
+    )
+    changed = areas_figure(table, pd.DataFrame([summary]))
+    said = [text.get_text() for text in changed.axes[1].texts]
+    assert sorted(said) == ["-10.00 km², uncertainty not known", "no earlier outline"]
+    changed.canvas.draw()
+
+
 @pytest.mark.parametrize("source", ["RGI 7", "glacier_ml inventory"])
 def test_changes_are_coloured_by_their_verdict_and_rgi_by_its_warning(source):
     change = [-10.0, 2.0, 0.1, np.nan, np.nan]

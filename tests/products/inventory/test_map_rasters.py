@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from made_maps import write_maps
+from made_maps import TAGS, write_maps
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.products.inventory.cautions import InventoryWarning
 from glacier_ml.products.inventory.map_rasters import STRIP, find_maps
 
 
@@ -78,4 +79,55 @@ def test_what_is_no_mask_is_refused(tmp_path, tiny_grid):
         find_maps(tmp_path)[0].read_mask()
     (tmp_path / "peak_probability.tif").replace(tmp_path / "peak_mask.tif")
     with pytest.raises(GlacierError, match="peak_mask.tif has 1 band of uint8, this has 1 of float32"):
+        find_maps(tmp_path)
+
+
+@pytest.mark.parametrize("raster", ["probability", "members"])
+@pytest.mark.parametrize("tag", ["scene_digest", "model", "run_id", "threshold"])
+def test_rasters_of_different_runs_are_refused(tmp_path, tiny_grid, raster, tag):
+    grid = tiny_grid()
+    mask = some_mask(grid)
+    write_maps(tmp_path, mask, grid)
+    write_maps(tmp_path / "older", mask, grid, members=[mask], **{tag: "0.25"})
+    (tmp_path / "older" / f"peak_{raster}.tif").replace(tmp_path / f"peak_{raster}.tif")
+    line = (
+        f"peak: peak_mask.tif and peak_{raster}.tif are of different runs .{tag} .* and 0.25.; run predict a"
+    )
+    with pytest.raises(GlacierError, match=line):
+        find_maps(tmp_path)
+
+
+def test_a_mask_that_lost_its_tags_goes_by_those_of_the_probability(tmp_path, tiny_grid):
+    grid, nothing = tiny_grid(), dict.fromkeys(TAGS)
+    write_maps(tmp_path / "maps", some_mask(grid), grid, members=[some_mask(grid)])
+    write_maps(tmp_path / "corrected", some_mask(grid), grid, **nothing)
+    (tmp_path / "corrected" / "peak_mask.tif").replace(tmp_path / "maps" / "peak_mask.tif")
+    (one,) = find_maps(tmp_path / "maps")
+    assert (one.scene, one.date, one.tags["run_id"]) == ("peak", "2009-09-06", "r7")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_masks_from_elsewhere_are_passed_over(tmp_path, tiny_grid, damaged):
+    grid = tiny_grid()
+    write_maps(tmp_path, some_mask(grid), grid)
+    write_maps(tmp_path / "other", np.full(grid.shape, 7), grid, **dict.fromkeys(TAGS))
+    cloud = (tmp_path / "other" / "peak_mask.tif").replace(tmp_path / "cloud_mask.tif")
+    if damaged:
+        cloud.write_bytes(b"II*")
+    with pytest.warns(InventoryWarning, match="cloud_mask.tif passed over: without a probability beside it"):
+        assert [one.scene for one in find_maps(tmp_path)] == ["peak"]
+    assert [one.scene for one in find_maps(tmp_path, "peak")] == ["peak"]  # and no word of the other
+    for name in ("mask", "probability"):
+        (tmp_path / f"peak_{name}.tif").unlink()
+    with pytest.raises(GlacierError, match="no <scene>_mask.tif but cloud_mask.tif from elsewhere; run pre"):
+        find_maps(tmp_path)
+
+
+def test_a_damaged_map_does_not_stop_another_scenes(tmp_path, tiny_grid):
+    grid = tiny_grid()
+    for stem in ("east", "west"):
+        write_maps(tmp_path, some_mask(grid), grid, stem=stem)
+    (tmp_path / "west_mask.tif").write_bytes(b"II*")
+    assert [one.scene for one in find_maps(tmp_path, "east")] == ["east"]
+    with pytest.raises(GlacierError, match="west: .*west_mask.tif"):
         find_maps(tmp_path)

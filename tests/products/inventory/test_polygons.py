@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasterio.crs import CRS
@@ -24,6 +24,11 @@ GRIDS = {
 }
 
 
+PAIR = np.full((9, 12), 2, np.int32)
+"""Two pixels of 1 in the lower left corner, whose upper side alone has a point of the others'."""
+PAIR[7, 0], PAIR[8, :2] = 0, 1
+
+
 def grid_called(name, shape):
     return Grid(*GRIDS[name], shape)
 
@@ -34,6 +39,7 @@ def grid_called(name, shape):
     st.sampled_from(sorted(GRIDS)),
     st.sampled_from([None, 30.0, 200.0]),
 )
+@example(PAIR, "web mercator", None)
 def test_any_labels_give_valid_polygons_that_never_overlap(labels, name, simplify):
     grid = grid_called(name, labels.shape)
     numbers, polygons = outline_labels(labels, grid, simplify)
@@ -42,7 +48,9 @@ def test_any_labels_give_valid_polygons_that_never_overlap(labels, name, simplif
     assert shapely.coverage_is_valid(polygons)
     if simplify is None:
         areas = mapped_areas(labels, 3, PixelAreas(grid))
-        assert polygon_areas_km2(polygons, 4326) == pytest.approx(areas[numbers], rel=1e-6)
+        # Points of a neighbour on one long side alone: between geodesics and the grid's lines lie at most
+        # L^3 tan(latitude) / 12 R = 0.04 m2 an edge of 4 pixels (web mercator, 61 N: L = 116 m), of 3365 m2.
+        assert polygon_areas_km2(polygons, 4326) == pytest.approx(areas[numbers], rel=1.2e-5)
         assert areas.sum() == pytest.approx(area_km2(labels > 0, grid), rel=1e-12)
 
 

@@ -92,6 +92,18 @@ def test_the_spread_is_the_members_standard_deviation_in_the_zone(tmp_path, midd
     assert spread[1] == pytest.approx(22.007575 * PIXEL_KM2, rel=1e-5)
 
 
+def test_a_zone_without_any_probability_has_no_sum(tmp_path, middle_grid):
+    grid = middle_grid((40, 40))
+    labels = square(grid, side=4) + square(grid, top=30, side=4, number=2)
+    probability = np.where(labels > 0, 1.0, 0.0)
+    probability[20:] = np.nan
+    write_maps(tmp_path, labels > 0, grid, probability=probability)
+    (rasters,) = find_maps(tmp_path)
+    sums = probability_sums(rasters, zones(labels, np.ones(grid.shape, bool), None), 3, PixelAreas(grid))
+    # The third has no pixel at all: nothing is to be expected of it.
+    assert sums.tolist() == pytest.approx([0, 16 * PIXEL_KM2, np.nan, 0], rel=1e-5, nan_ok=True)
+
+
 @pytest.mark.parametrize("members", [None, 1])
 def test_without_several_members_there_is_no_spread(tmp_path, middle_grid, members):
     grid = middle_grid((30, 30))
@@ -113,6 +125,9 @@ def test_terms_combine_as_the_root_of_the_sum_of_squares():
     # .04 + .09 + .36 = .7^2
     assert every["combined_uncertainty_km2"].tolist() == pytest.approx([0.7, 0.2])
     assert every["combined_terms"].tolist() == ["half_pixel+probability+ensemble", "half_pixel+probability"]
+    alone = combine(table, ("ensemble",))  # of the second glacier nothing is known: that is not 0
+    assert alone["combined_uncertainty_km2"].tolist() == pytest.approx([0.6, np.nan], nan_ok=True)
+    assert alone["combined_terms"].tolist() == ["ensemble", ""]
     some = combine(table, ("half_pixel",))
     assert some["combined_uncertainty_km2"].tolist() == [0.2, 0.2]
     with pytest.raises(GlacierError, match="terms: 'guess' is not known; choose among half_pixel, probab"):
