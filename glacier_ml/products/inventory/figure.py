@@ -117,11 +117,7 @@ def _changes(axes: Axes, drawn: pd.DataFrame) -> list[Any]:
     axes.axvline(0, color="k", linewidth=0.8)
     axes.set_yticks(np.arange(len(drawn)), [])
     axes.set_ylim(-0.7, len(drawn) - 0.3)
-    threshold = _threshold(rows)
-    axes.set_xscale("symlog", linthresh=threshold)
-    # Ticks inside of the linear part would lie on that of 0.
-    axes.set_xticks([tick for tick in axes.get_xticks() if tick == 0 or abs(tick) > 1.5 * threshold])
-    axes.set_xlabel("change of the part seen [km²], with its uncertainty (scale linear around 0)")
+    axes.set_xlabel("change of the part seen [km²], with its uncertainty" + _scale_changes(axes, rows))
     axes.set_title("change against the existing outlines", fontsize=10)
     return _change_keys()
 
@@ -142,10 +138,16 @@ def _change_keys() -> list[Any]:
     return [*keys, Patch(facecolor="none", edgecolor="k", hatch="///", label=hatched)]
 
 
-def _threshold(rows: pd.DataFrame) -> float:
-    """Half width of the linear part of the scale of changes: the median uncertainty."""
-    middle = rows["change_uncertainty_km2"].astype(float).median()
-    return float(middle) if np.isfinite(middle) and middle > 0 else 0.01
+def _scale_changes(axes: Axes, rows: pd.DataFrame) -> str:
+    """Logarithmic beyond the median uncertainty where changes are up to 50 times that; gives words for it."""
+    middle = float(rows["change_uncertainty_km2"].astype(float).median())
+    largest = float(rows["change_km2"].astype(float).abs().max())
+    if not middle > 0 or not largest > 50 * middle:
+        return ""
+    axes.set_xscale("symlog", linthresh=middle)
+    # Ticks inside of the linear part would lie on that of 0.
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick == 0 or abs(tick) > 1.5 * middle])
+    return " (scale linear around 0)"
 
 
 def _relative(axes: Axes, rows: pd.DataFrame) -> None:
