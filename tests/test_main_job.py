@@ -162,7 +162,7 @@ def test_the_champion_answers_over_http_and_refuses_what_it_has_not_learned_from
     stack = np.linspace(0.01, 0.6, 12 * 9 * 5, dtype=np.float32).reshape(1, 12, 9, 5)
     told = type_in(project, "python", "-c", PREDICT)  # the same array, from Python
     with served(project) as address:
-        assert asked(f"{address}/ping", until=time.monotonic() + 120)[0] == 200
+        assert asked(f"{address}/ping", until=time.monotonic() + 200)[0] == 200
         status, text = asked(f"{address}/invocations", {"inputs": stack.tolist()})
         assert status == 200
         probability = np.array(json.loads(text)["predictions"])

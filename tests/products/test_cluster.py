@@ -92,7 +92,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(entries, workers, tmp_path,
     together = map_scenes(
         network, entries, tmp_path / "together", {"model": "it"}, PLAIN, workers.scheduler_address
     )
-    thread.join(30)
+    thread.join(120)
     assert dead and list(together) == [entry.name for entry in entries]
     assert_equal_maps(rasters(tmp_path / "alone"), rasters(tmp_path / "together"))
     areas = {name: mapped.files.area_km2 for name, mapped in together.items()}
@@ -126,7 +126,7 @@ def test_two_batches_of_one_model_do_not_hinder_each_other(entries, workers, tmp
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(240)
     assert {name: list(maps) for name, maps in results.items()} == {
         name: [entry.name for entry in entries] for name in ("first", "second")
     }
