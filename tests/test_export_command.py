@@ -39,7 +39,10 @@ def test_a_registered_model_maps_the_same_in_onnx_runtime(name, beside_project, 
     assert told.startswith(f"{path}: ") and "bands blue green red nir swir1; differs from Keras by" in told
     classifier, session = load_classifier(model), onnxruntime.InferenceSession(str(path))
     read = session.get_modelmeta().custom_metadata_map
-    assert json.loads(read["seg_thresh"]) == classifier.threshold and json.loads(read["source"]) == model
+    assert (
+        json.loads(read["seg_thresh"]) == classifier.threshold
+        and json.loads(read["source"]) == f"{model}, version 1"
+    )
     scene = made_scene("early", (256, 256), disc, nodata=9).scene
     found = session.run(None, {"reflectance": scene.stack(classifier.bands).transpose(2, 0, 1)[None]})[0][
         0, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -44,14 +45,19 @@ def export_onnx(model: str, output: str, scale: float, resolution: float) -> Non
     from glacier_ml.learning.onnx_export import check_installed
     from glacier_ml.learning.onnx_export import export_onnx as run
     from glacier_ml.products.maps import check_folder, staged
-    from glacier_ml.studies.tracking import load_classifier
+    from glacier_ml.studies.tracking import load_classifier, version_of
 
     path = Path(output)
     if path.suffix != ".onnx":
         raise GlacierError(f"output: {output} does not end in .onnx; name a file such as glacier-unet.onnx")
     check_folder(path.parent)
     check_installed()
-    exported = run(load_classifier(model), scale, resolution, source=model)
+    for name, value in {"scale": scale, "resolution": resolution}.items():
+        if not math.isfinite(value):
+            raise GlacierError(f"{name}: is {value}; give a number")
+    version = version_of(model)
+    source = f"{model}, version {version}" if version else model
+    exported = run(load_classifier(model), scale, resolution, source=source)
     with staged(path.parent) as partial:
         (partial / path.name).write_bytes(exported.content)
     print(

@@ -21,6 +21,7 @@ from glacier_ml.learning.features import feature_set
 from glacier_ml.learning.onnx_graph import Graph, Tensor, add_features, add_network, has_data
 from glacier_ml.learning.parameters import UnetParameters
 from glacier_ml.learning.stitching import OVERLAP, WINDOW
+from glacier_ml.scenes.scene import SATURATION
 
 Array = NDArray[np.float32]
 
@@ -130,11 +131,14 @@ def metadata(
         "seg_thresh": classifier.threshold,
         "seg_small_segment": 0,
         "standardization_mean": [0.0] * len(bands),
-        "standardization_std": [scale / _DIVISOR] * len(bands),
+        # A flag that a band is saturated is 0 or 1 whatever the scale of the others.
+        "standardization_std": [(1 if band in SATURATION else scale) / _DIVISOR for band in bands],
         "bands": bands,
         "quantity": classifier.quantity,
         "features": classifier.feature_names,
         "source": source,
+        "run_id": str(classifier.origin.get("run_id", "")),
+        "digest": classifier.digest,
     }
     return {key: json.dumps(value) for key, value in values.items()}
 

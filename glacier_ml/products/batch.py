@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,13 +12,22 @@ from typing import TYPE_CHECKING, Any
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier
 from glacier_ml.products.cluster import check_scheduler, map_on_cluster
-from glacier_ml.products.mapping import Job, MapOptions, UnusualSceneWarning, check_source, map_scene
+from glacier_ml.products.mapping import (
+    Job,
+    MapOptions,
+    UnusualSceneWarning,
+    check_source,
+    hindrance,
+    map_scene,
+)
 from glacier_ml.products.maps import abandoned, check_folder, file_stem, staged
-from glacier_ml.products.records import MappedScene, recorded_maps
+from glacier_ml.products.records import MappedScene, record_name, recorded_maps
 from glacier_ml.scenes.catalog import CatalogEntry
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_SECONDS_TO_APPEAR = 10  # of another machine's files on a shared disk
 
 
 def map_scenes(
@@ -92,8 +102,11 @@ def _one_by_one(
         bar.set_postfix_str(entry.name)
         try:
             yield entry.name, map_scene(job, entry, bar.update)
-        except GlacierError as error:
-            yield entry.name, error
+        except Exception as error:
+            hindered = hindrance(error, entry.name)
+            if hindered is None:
+                raise
+            yield entry.name, hindered
 
 
 def _on_cluster(
@@ -102,7 +115,21 @@ def _on_cluster(
     for name, result in map_on_cluster(job, entries, scheduler):
         bar.set_postfix_str(name)
         bar.update(pixels[name])
-        yield name, result
+        yield name, _as_seen_here(result, job.folder)
+
+
+def _as_seen_here(result: MappedScene | GlacierError, folder: Path) -> MappedScene | GlacierError:
+    """The result, unless its files lie on a disk that this machine does not see."""
+    if isinstance(result, GlacierError):
+        return result
+    for _ in range(_SECONDS_TO_APPEAR):
+        if (folder / record_name(result.name)).is_file():
+            return result
+        time.sleep(1)
+    return GlacierError(
+        f"{result.name}: a worker mapped it, and its map is not in {folder} here; name a folder on a disk "
+        "that all machines share"
+    )
 
 
 def _failure(failed: Mapping[str, GlacierError], scenes: int) -> GlacierError:
@@ -176,6 +203,7 @@ def area_table(written: Mapping[str, MappedScene]) -> pd.DataFrame:
                 "area_km2": round(mapped.files.area_km2, 3),
                 "probability": mapped.files.probability.name,
                 "mask": mapped.files.mask.name,
+                **{tag: mapped.tags.get(tag, "") for tag in ("model", "model_version", "threshold")},
                 "largest_share_outside_training_range": _largest(mapped.outside),
             }
             for name, mapped in written.items()

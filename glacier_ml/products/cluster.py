@@ -23,7 +23,7 @@ from typing import Any
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.ensembles import Ensemble, ensemble_of
-from glacier_ml.products.mapping import Job, MapOptions, map_scene
+from glacier_ml.products.mapping import Job, MapOptions, hindrance, map_scene
 from glacier_ml.products.records import MappedScene
 from glacier_ml.scenes.catalog import CatalogEntry
 
@@ -33,7 +33,7 @@ WAIT_S = 15
 WORKER_BYTES = 3e9
 """Memory that a worker may need: see docs/maps.md."""
 
-_ADDRESS = re.compile(r"(?:tcp|tls|ws|wss)://[^\s/:]+:\d+/?")
+_ADDRESS = re.compile(r"tcp://(?:\[[0-9a-fA-F:]+\]|[^\s/:]+):\d+/?")
 
 # Of a worker process: the models that were sent to it, by batch, and those that it has loaded, by model.
 _sent: dict[str, PackedModel] = {}
@@ -163,16 +163,22 @@ def _map_on_worker(
     entry: CatalogEntry, batch: str, folder: Path, tags: dict[str, Any], options: MapOptions
 ) -> MappedScene | GlacierError:
     """Map a scene in a worker process, which loads the model when it is first asked."""
-    with _lock:
-        key = _sent[batch].key
-        if key not in _loaded:
-            _loaded[key] = _sent[batch].open()
-            _loads[key] = _loads.get(key, 0) + 1
-        classifier = _loaded[key]
     try:
-        return map_scene(Job(classifier, folder, tags, options), entry)
-    except GlacierError as error:  # handed over, not raised: Dask would print its traceback
-        return GlacierError(str(error))
+        return map_scene(Job(_classifier(batch), folder, tags, options), entry)
+    except Exception as error:
+        hindered = hindrance(error, entry.name)
+        if hindered is None:
+            raise
+        return hindered  # handed over, not raised: Dask would print its traceback
+
+
+def _classifier(batch: str) -> Classifier:
+    with _lock:
+        model = _sent[batch]
+        if model.key not in _loaded:
+            _loaded[model.key] = model.open()
+            _loads[model.key] = _loads.get(model.key, 0) + 1
+        return _loaded[model.key]
 
 
 def loads() -> dict[str, int]:
@@ -181,7 +187,10 @@ def loads() -> dict[str, int]:
 
 
 def _result(future: Any, name: str) -> MappedScene | GlacierError:
+    from concurrent.futures import CancelledError
+
     from distributed import KilledWorker
+    from distributed.comm import CommClosedError
 
     try:
         result: MappedScene | GlacierError = future.result()
@@ -189,6 +198,11 @@ def _result(future: Any, name: str) -> MappedScene | GlacierError:
     except KilledWorker as error:
         return GlacierError(
             f"{name}: every worker that tried it died ({error.last_worker.address}); give workers more memory"
+        )
+    except (CancelledError, CommClosedError) as error:
+        return GlacierError(
+            f"{name}: the scheduler was lost ({type(error).__name__}); start it again, and the same command "
+            "maps what is left"
         )
 
 

@@ -100,13 +100,24 @@ def map_scene(job: Job, entry: CatalogEntry, progress: Progress = lambda pixels:
         check_source(source, job.classifier)
         digest = source.digest()
         told = {"scene_digest": digest, **_provenance(source), **job.tags}
-        key = map_key((digest, source.quality_digest()), job.classifier, job.options, told)
+        key = map_key((source.name, digest, source.quality_digest()), job.classifier, job.options, told)
         if known := finished_map(job.folder, entry.name, key):
             progress(source.grid.shape[0] * source.grid.shape[1])
             return known
         names = record_name(entry.name), partial_prefix(entry.name), family(entry.name)
         with staged(job.folder, *names) as partial:
             return _write(replace(job, tags=told), source, partial, key, progress)
+
+
+def hindrance(error: Exception, scene: str) -> GlacierError | None:
+    """Why a scene could not be mapped, where that is its own or the machine's affair; None for a bug."""
+    if isinstance(error, GlacierError):
+        return GlacierError(str(error))
+    # TensorFlow's error of too little memory is known by its name: it is not imported here.
+    if isinstance(error, MemoryError | OSError) or type(error).__name__ == "ResourceExhaustedError":
+        told = (str(error).strip().splitlines() or ["no more is told"])[0]
+        return GlacierError(f"{scene}: {type(error).__name__} ({told}); free memory or disk and try again")
+    return None
 
 
 def check_source(source: Source, classifier: Classifier) -> None:
@@ -155,8 +166,9 @@ def _write(job: Job, source: Source, partial: Path, key: str | None, progress: P
         told = job.tags | {"outside_training_range": "not known" if outside is None else unusual or "no"}
         files = writer.finish(job.folder, classifier.threshold, told, options.picture)
     warning = f"{source.name}: {_WARNING.format(unusual)}" if unusual else ""
-    mapped = MappedScene(source.name, files, outside, warning)
-    write_record(partial, mapped, key, told, time.monotonic() - begun)
+    tags = {key: str(value) for key, value in told.items()} | {"threshold": f"{classifier.threshold:g}"}
+    mapped = MappedScene(source.name, files, outside, warning, tags=tags)
+    write_record(partial, mapped, key, time.monotonic() - begun)
     return mapped
 
 

@@ -40,6 +40,7 @@ BLOCK = 256
 """Side of a raster's blocks [px], so that even scenes of 300 px get an overview."""
 
 _A_DAY_S = 86_400
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/|/vsi", re.IGNORECASE)
 _MASK = RasterProfile(NO_DATA, "mode", BLOCK, colours=COLOURS)
 _PROFILES = {
     "float32": RasterProfile(float("nan"), "average", BLOCK, predictor="yes"),
@@ -218,10 +219,12 @@ def check_folder(folder: Path) -> None:
         Where a file stands in its place, or in that of a folder above it, writing is not allowed, or it is an
         address.
     """
-    if is_address(whole_address(str(folder))):
+    named = whole_address(str(folder))
+    if is_address(named) or _SCHEME.match(named):
+        named = re.sub(r":/(?=[^/])", "://", named, count=1)  # pathlib has taken a slash
         raise GlacierError(
-            f"output: {shown(whole_address(str(folder)))} is an address, and what is made is written to this "
-            "machine's disks; name a folder, and copy it afterwards"
+            f"output: {shown(named)} is an address, and what is made is written to this machine's disks; "
+            "name a folder, and copy it afterwards"
         )
     local_path(folder, "output")
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from glacier_ml.products.maps import MapFiles, file_stem
 FORMAT = 1
 _ALWAYS = ("probability", "mask", "uncertainty")
 _SOMETIMES = ("spread", "members", "preview")
+_KEYS = {"scene", "key", "area_km2", "outside_training_range", "warning", "files", "sizes", "tags"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class MappedScene:
         That the scene is unlike those of training; '' where it is not.
     new : bool
         False where the map was there already.
+    tags : dict of str to str
+        Of its rasters: model, model_version, scene_date ...
     """
 
     name: str
@@ -39,6 +42,7 @@ class MappedScene:
     outside: dict[str, float] | None
     warning: str
     new: bool = True
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 def record_name(name: str) -> str:
@@ -72,14 +76,14 @@ def family(name: str) -> list[str]:
     ]
 
 
-def write_record(
-    folder: Path, mapped: MappedScene, key: str | None, tags: Mapping[str, Any], seconds: float
-) -> None:
+def write_record(folder: Path, mapped: MappedScene, key: str | None, seconds: float) -> None:
     """Write a scene's record: what the rasters are tagged with, and how long it took."""
     files = {
         kind: path.name for kind in _ALWAYS + _SOMETIMES if (path := getattr(mapped.files, kind)) is not None
     }
-    sizes = {file: (folder / file).stat().st_size for file in files.values()}
+    sizes = {
+        name: (folder / name).stat().st_size for name in family(mapped.name) if (folder / name).is_file()
+    }
     content = {
         "format": FORMAT,
         "scene": mapped.name,
@@ -89,7 +93,7 @@ def write_record(
         "warning": mapped.warning,
         "files": files,
         "sizes": sizes,
-        "tags": {key: str(value) for key, value in tags.items()},
+        "tags": mapped.tags,
         "seconds": round(seconds, 1),
     }
     (folder / record_name(mapped.name)).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -100,17 +104,20 @@ def finished_map(folder: Path, name: str, key: str | None) -> MappedScene | None
     content = _content(folder / record_name(name))
     if key is None or content is None or content["key"] != key:
         return None
-    for file, size in content["sizes"].items():
-        path = folder / file
-        if not path.is_file() or path.stat().st_size != size:
-            return None
-    return _mapped(folder, content)
+    return _mapped(folder, content) if _is_whole(folder, content) else None
+
+
+def _is_whole(folder: Path, content: dict[str, Any]) -> bool:
+    """Whether all files are there as they were left."""
+    paths = {folder / file: size for file, size in content["sizes"].items()}
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
 def recorded_maps(folder: Path) -> dict[str, MappedScene]:
-    """All maps that records in a folder tell of, by scene name."""
+    """All maps of a folder whose files are as their records tell, by scene name."""
     contents = [_content(path) for path in sorted(folder.glob("*_map.json"))]
-    return {content["scene"]: _mapped(folder, content) for content in contents if content is not None}
+    there = [content for content in contents if content is not None and _is_whole(folder, content)]
+    return {content["scene"]: _mapped(folder, content) for content in there}
 
 
 def _content(path: Path) -> dict[str, Any] | None:
@@ -119,7 +126,8 @@ def _content(path: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) and content.get("format") == FORMAT else None
+    known = isinstance(content, dict) and content.get("format") == FORMAT and _KEYS <= set(content)
+    return content if known else None
 
 
 def _mapped(folder: Path, content: dict[str, Any]) -> MappedScene:
@@ -127,6 +135,5 @@ def _mapped(folder: Path, content: dict[str, Any]) -> MappedScene:
     probability, mask, uncertainty = (paths[kind] for kind in _ALWAYS)
     spread, members, preview = (paths.get(kind) for kind in _SOMETIMES)
     files = MapFiles(probability, mask, uncertainty, spread, members, preview, content["area_km2"])
-    return MappedScene(
-        content["scene"], files, content["outside_training_range"], content["warning"], new=False
-    )
+    outside, warning, tags = (content[key] for key in ("outside_training_range", "warning", "tags"))
+    return MappedScene(content["scene"], files, outside, warning, new=False, tags=tags)

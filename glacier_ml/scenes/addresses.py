@@ -144,13 +144,15 @@ def shown(text: str) -> str:
     --------
     >>> shown("https://me:secret@example.org/B1.TIF?sig=secret")
     'https://example.org/B1.TIF'
+    >>> shown("/vsizip//vsicurl/ftp://me:secret@example.org/B1.zip?sig=secret")
+    '/vsizip//vsicurl/ftp://example.org/B1.zip'
     """
     line = "".join(one if one.isprintable() else "?" for one in _without_secrets(whole_address(text)))
     return line if len(line) <= 200 else f"{line[:200]}..."
 
 
 def _without_secrets(address: str) -> str:
-    if not is_address(address):
+    if "://" not in address and not address.startswith("/vsi"):
         return address
     return re.sub(r"(?<=://)[^/?#]*@", "", re.split(r"[?#]", address, maxsplit=1)[0])
 

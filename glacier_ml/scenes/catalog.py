@@ -265,7 +265,6 @@ def _scenes_at(path: Path) -> list[Path]:
     """Scenes at a path: itself, or else its GeoTIFFs of several bands; and its subfolders."""
     own = [path] if holds_scene(path) else []
     inside = sorted(path.iterdir()) if path.is_dir() else []
-    inside = [one for one in inside if not (one.is_dir() and any(one.glob("*_map.json")))]  # holds maps
     return own + [
         one for one in inside if (one.is_dir() or not own) and one.name[0] != "." and holds_scene(one)
     ]

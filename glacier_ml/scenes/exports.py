@@ -24,6 +24,7 @@ RASTERS = (".tif", ".tiff")
 _DATE_TAGS = ("DATE", "DATE_ACQUIRED", "ACQUISITION_DATE")
 _DATE = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 _QUALITY = re.compile(r"(?:^|[._])(?P<kind>QA_PIXEL|QA_RADSAT|BQA)$|^(?P<own>quality)$", re.IGNORECASE)
+_MAP = re.compile(r"(?P<stem>.+)_(?:probability|mask|uncertainty|spread|members)\.tif")
 _SHARD = re.compile(r"-\d{10}-\d{10}$")
 
 # What importing writes as tags of its files, by provenance key.
@@ -94,15 +95,24 @@ def holds_export(path: Path) -> bool:
     if path.is_dir():
         files = _rasters(path)
         return any(_is_band(file.stem) for file in files) or len(_stacks(files)) == 1
-    return path.suffix.lower() in RASTERS and path.is_file() and bool(_stacks([path]))
+    return path.suffix.lower() in RASTERS and path.is_file() and not _is_map(path) and bool(_stacks([path]))
 
 
 def _rasters(folder: Path) -> list[Path]:
     return sorted(
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in RASTERS and not file.name.startswith(".") and not names_outlines(file)
+        if file.suffix.lower() in RASTERS
+        and not file.name.startswith(".")
+        and not names_outlines(file)
+        and not _is_map(file)
     )
+
+
+def _is_map(file: Path) -> bool:
+    """Whether a raster is part of a map, whose record lies beside it, and no scene's."""
+    match = _MAP.fullmatch(file.name)
+    return match is not None and file.with_name(f"{match['stem']}_map.json").is_file()
 
 
 def _is_band(label: str) -> bool:

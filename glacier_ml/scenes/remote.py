@@ -32,7 +32,7 @@ _DENIED = re.compile(
 )
 _UNREACHED = re.compile(
     r"code(?: on \S+)?: (?:429|5\d\d)\b|CURL error|timed? ?out|Invalid AWS response|internal error"
-    r"|reduce your",
+    r"|reduce your|Read error",
     re.IGNORECASE,
 )
 

@@ -40,19 +40,37 @@ def load_models(model: str, seeds: int = 1) -> tuple[Classifier, dict[str, str]]
     GlacierError
         Where there is no such model, or not so many trainings of it.
     """
-    addresses = [part.strip() for part in model.split(",") if part.strip()]
+    parts = [model] if Path(model).is_dir() else model.split(",")
+    addresses = [part.strip() for part in parts if part.strip()]
     if not addresses:
         raise GlacierError("model: none is named; name models:/<name>@<alias>, a run's or a folder")
-    members = [tracking.load_classifier(address) for address in addresses]
+    # The versions first: an alias may move before the model is loaded.
+    versions = [tracking.version_of(address) for address in addresses]
+    members = [tracking.load_classifier(_pinned(*pair)) for pair in zip(addresses, versions, strict=True)]
     if seeds > 1:
         if len(members) > 1:
             raise GlacierError("seeds: several models are named, and seeds are of one; leave one of them out")
         members = _of_seeds(members[0], addresses[0], seeds)
-    versions = [tracking.version_of(address) for address in addresses]
-    runs = [str(one.origin.get("run_id", "")) for one in members]
-    warmth = [f"{one.temperature:.5g}" for one in members]
-    told = {"model": addresses, "model_version": versions, "run_id": runs, "temperature": warmth}
-    return ensemble_of(members), {tag: " ".join(filter(None, parts)) for tag, parts in told.items()}
+    return ensemble_of(members), _tags(addresses, versions, members)
+
+
+def _tags(addresses: list[str], versions: list[str], members: list[NetworkClassifier]) -> dict[str, str]:
+    told = {
+        "model": addresses,
+        "model_version": [version or "-" for version in versions],
+        "run_id": [str(one.origin.get("run_id", "")) for one in members],
+        "temperature": [f"{one.temperature:.5g}" for one in members],
+    }
+    return {tag: " ".join(filter(None, parts)) for tag, parts in told.items()}
+
+
+def _pinned(address: str, version: str) -> str:
+    """Address of the version that an alias means now.
+
+    >>> _pinned("models:/glacier-unet@champion", "3"), _pinned("runs:/1a/model", "")
+    ('models:/glacier-unet/3', 'runs:/1a/model')
+    """
+    return f"{address.partition('@')[0]}/{version}" if version and "@" in address else address
 
 
 def _of_seeds(champion: NetworkClassifier, address: str, seeds: int) -> list[NetworkClassifier]:

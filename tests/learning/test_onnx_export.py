@@ -151,7 +151,17 @@ def test_the_file_says_what_deepness_reads():
         "quantity": "toa_reflectance",
         "features": list(FEATURE_SETS["spectral"]),
         "source": "models:/glacier-ffnn/3",
+        "run_id": "",
+        "digest": classifier.digest,
     }
+
+
+def test_a_flag_of_saturation_is_not_scaled():
+    classifier = trained(ffnn(features="spectral_saturation"), 9)
+    described = {key: json.loads(value) for key, value in metadata(classifier, 10_000).items()}
+    # (value / 255 - 0) / std is the value over the scale of its layer: reflectance x 10,000, or 0 and 1.
+    assert list(described["bands"])[-1] == "blue_saturated"
+    assert described["standardization_std"] == pytest.approx([10_000 / 255] * 5 + [1 / 255])
 
 
 @pytest.mark.parametrize(("scale", "kind"), [(1, np.float32), (10_000, np.int16)])

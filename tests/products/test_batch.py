@@ -21,6 +21,7 @@ from tiny_studies import SHAPE, write_catalog
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.ensembles import Ensemble
+from glacier_ml.products import batch
 from glacier_ml.products.batch import area_table, check_mapping, map_scenes
 from glacier_ml.products.mapping import MapOptions
 from glacier_ml.scenes.catalog import CatalogEntry, open_catalog
@@ -221,6 +222,63 @@ def test_maps_inside_the_data_folder_are_no_scenes(entries, network, tmp_path):
     map_scenes(Ensemble((network, network)), entries, tmp_path / "scenes/maps", options=PLAIN)
     (tmp_path / "scenes/catalog.yaml").unlink()
     assert {entry.name for entry in open_catalog(tmp_path / "scenes").entries} == {"early", "fjord"}
+
+
+def test_maps_beside_and_inside_scenes_leave_the_scenes_what_they_are(entries, network, tmp_path):
+    scenes = tmp_path / "scenes"
+    both = Ensemble((network, network))
+    map_scenes(both, entries[:1], scenes / "early", options=PLAIN)  # into the scene's own folder
+    map_scenes(both, entries, scenes, options=PLAIN)
+    (scenes / "catalog.yaml").unlink()
+    again = open_catalog(scenes).entries
+    assert {entry.name for entry in again} == {"early", "fjord"}
+    with again[0].source() as source:
+        assert set(source.layers) == {"blue", "green", "red", "nir", "swir1"}
+
+
+def test_what_the_machine_cannot_do_is_told_and_a_bug_is_not_hidden(entries, tmp_path, monkeypatch):
+    class Tired(MadeClassifier):
+        """A classifier for which there is too little memory, or which has a bug."""
+
+        def probability(self, scene, wanted=None):
+            if scene.name == "early":
+                raise self.origin["raises"]
+            return super().probability(scene, wanted)
+
+    maps = {"fjord": np.full(SHAPE, 0.8, np.float32)}
+    with pytest.raises(GlacierError, match=r"1 of 2 scenes not mapped \(early.*MemoryError \(64 GiB\); free"):
+        map_scenes(Tired(maps, origin={"raises": MemoryError("64 GiB")}), entries, tmp_path, options=PLAIN)
+    assert (tmp_path / "fjord_map.json").is_file()
+    with pytest.raises(ZeroDivisionError):
+        map_scenes(Tired(maps, origin={"raises": ZeroDivisionError()}), entries, tmp_path, options=PLAIN)
+
+
+def test_a_map_that_lies_on_another_machines_disk_is_told(entries, classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "_SECONDS_TO_APPEAR", 1)
+    monkeypatch.setattr(batch, "map_on_cluster", lambda job, entries, scheduler: [("early", elsewhere)])
+    elsewhere = map_scenes(classifier, entries[:1], tmp_path / "there", options=PLAIN)["early"]
+    with pytest.raises(GlacierError, match="early: a worker mapped it, and its map is not in .*here; name"):
+        map_scenes(classifier, entries[:1], tmp_path / "here", options=PLAIN, scheduler="local")
+
+
+def test_the_table_tells_only_of_maps_that_are_there_and_of_their_models(entries, network, tmp_path):
+    map_scenes(network, entries, tmp_path, {"model": "a", "model_version": "1"}, PLAIN)
+    (tmp_path / "early_mask.tif").unlink()
+    (tmp_path / "odd_map.json").write_text('{"format": 1}')
+    map_scenes(network, entries[1:], tmp_path, {"model": "b", "model_version": "2"}, PLAIN)
+    table = pd.read_csv(tmp_path / "areas.csv")
+    assert table[["scene", "model", "model_version", "threshold"]].to_numpy().tolist() == [
+        ["fjord", "b", 2, 0.5]
+    ]
+
+
+def test_a_style_that_is_gone_is_made_anew_and_another_name_is_another_map(entries, network, tmp_path):
+    map_scenes(network, entries[:1], tmp_path, options=PLAIN)
+    (tmp_path / "early_mask.qml").unlink()
+    assert map_scenes(network, entries[:1], tmp_path, options=PLAIN)["early"].new
+    other = replace(entries[0], name="other")
+    (tmp_path / "early_map.json").rename(tmp_path / "other_map.json")
+    assert map_scenes(network, [other], tmp_path, options=PLAIN)["other"].new
 
 
 def test_a_grid_that_lies_nowhere_on_earth_is_refused(network, tiny_scene_folder, tmp_path):

@@ -185,10 +185,15 @@ def test_a_model_travels_whole():
     assert packed(rule).open() == rule
 
 
-@pytest.mark.parametrize("scheduler", ["dask", "tcp://", "10.0.0.1:8786", "http://host:1"])
+@pytest.mark.parametrize("scheduler", ["dask", "tcp://", "10.0.0.1:8786", "http://host:1", "tls://host:1"])
 def test_what_is_no_scheduler_is_refused(scheduler):
     with pytest.raises(GlacierError, match="scheduler: .* is neither 'local' nor an address such as tcp"):
         check_scheduler(scheduler)
+
+
+def test_addresses_of_schedulers_are_taken():
+    for address in ("tcp://host:8786", "tcp://10.0.0.1:8786/", "tcp://[::1]:8786"):
+        check_scheduler(address)
 
 
 def test_without_dask_it_is_told_what_to_install(monkeypatch):

@@ -191,9 +191,11 @@ def test_only_the_folders_of_the_dead_are_abandoned(tmp_path):
     assert {path.name for path in abandoned(tmp_path, "one")} == {names["dead"], names["old"]}
 
 
-@pytest.mark.parametrize("address", ["s3://bucket/maps", "https://host/maps", "s3:/bucket/maps"])
+@pytest.mark.parametrize(
+    "address", ["s3://bucket/maps", "https://host/maps", "s3:/bucket/maps", "ftp://h/maps"]
+)
 def test_an_address_is_no_output(address):
-    with pytest.raises(GlacierError, match="output: (s3|https)://.* is an address, .*name a folder"):
+    with pytest.raises(GlacierError, match="output: (s3|https|ftp)://.* is an address, .*name a folder"):
         check_folder(Path(address))
 
 
