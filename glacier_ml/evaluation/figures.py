@@ -250,7 +250,7 @@ def panel_size(shape: tuple[int, int], panels: int) -> tuple[float, float]:
 
 
 def display_step(shape: tuple[int, ...]) -> int:
-    """Every so-manieth pixel that is drawn of a map: more are not seen and make files of many megabytes."""
+    """Step from one drawn pixel of a map to the next: more are not seen and make files of many megabytes."""
     return max(1, -(-max(shape[:2]) // _LONGEST_SIDE))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -45,11 +44,6 @@ class Ensemble:
     def threshold(self) -> float:
         """Mean of the members' thresholds, which each chose on its own validation pixels."""
         return float(np.mean([one.threshold for one in self.members]))
-
-    @property
-    def origin(self) -> dict[str, Any]:
-        """Run ids of the members."""
-        return {"run_id": " ".join(str(one.origin.get("run_id", "")) for one in self.members).strip()}
 
     @property
     def digest(self) -> str:

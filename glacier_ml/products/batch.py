@@ -62,6 +62,13 @@ def map_scenes(
     """
     pixels = check_mapping(classifier, entries, output, scheduler)
     job = Job(classifier, Path(output), dict(tags or {}), options or MapOptions())
+    return map_checked(job, entries, pixels, scheduler)
+
+
+def map_checked(
+    job: Job, entries: Sequence[CatalogEntry], pixels: Mapping[str, int], scheduler: str | None = None
+) -> dict[str, MappedScene]:
+    """Do what `map_scenes` does with scenes that `check_mapping` has looked at, and counted the pixels of."""
     written, failed = _collected(job, entries, scheduler, pixels)
     _sweep(job.folder, entries)
     if written:

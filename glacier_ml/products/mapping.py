@@ -147,14 +147,14 @@ def _write(job: Job, source: Source, partial: Path, key: str | None, progress: P
     """Map the scene strip by strip into a folder that will take its place in the job's."""
     begun = time.monotonic()
     classifier, options = job.classifier, job.options
-    members = classifier.members if isinstance(classifier, Ensemble) else (classifier,)
-    thresholds = tuple(one.threshold for one in members)
+    threshold = classifier.threshold
+    members = tuple(one.threshold for one in classifier.members) if isinstance(classifier, Ensemble) else ()
     strips, check = SceneStrips(source, classifier.bands), RangeCheck(classifier)
-    with MapWriter(partial, source.name, source.grid, options.encoding, len(members)) as writer:
+    with MapWriter(partial, source.name, source.grid, threshold, options.encoding, members) as writer:
         for row, probabilities in member_rows(classifier, strips, source.grid.shape, options.stitching):
             scene = strips(row, row + probabilities.shape[1])
             check.add(scene)
-            writer.add(scene, probabilities, thresholds, classifier.threshold)
+            writer.add(scene, probabilities)
             progress(scene.valid.size)
         if not writer.valid:
             bands = ", ".join(source.layers)
@@ -164,9 +164,9 @@ def _write(job: Job, source: Source, partial: Path, key: str | None, progress: P
         outside = check.shares() if check.known else None
         unusual = _unusual(outside or {})
         told = job.tags | {"outside_training_range": "not known" if outside is None else unusual or "no"}
-        files = writer.finish(job.folder, classifier.threshold, told, options.picture)
+        files = writer.finish(job.folder, told, options.picture)
     warning = f"{source.name}: {_WARNING.format(unusual)}" if unusual else ""
-    tags = {key: str(value) for key, value in told.items()} | {"threshold": f"{classifier.threshold:g}"}
+    tags = {key: str(value) for key, value in told.items()} | {"threshold": f"{threshold:g}"}
     mapped = MappedScene(source.name, files, outside, warning, tags=tags)
     write_record(partial, mapped, key, time.monotonic() - begun)
     return mapped

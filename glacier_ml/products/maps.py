@@ -42,6 +42,7 @@ BLOCK = 256
 _A_DAY_S = 86_400
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/|/vsi", re.IGNORECASE)
 _MASK = RasterProfile(NO_DATA, "mode", BLOCK, colours=COLOURS)
+_MEMBERS = RasterProfile(NO_DATA, "mode", BLOCK)  # a colour table would be that of the first band alone
 _PROFILES = {
     "float32": RasterProfile(float("nan"), "average", BLOCK, predictor="yes"),
     "uint8": RasterProfile(NO_DATA, "average", BLOCK, predictor="yes", scale=1 / PERCENT),
@@ -82,18 +83,26 @@ class MapWriter:
         Where the files are made; `finish` names where they will lie.
     name, grid
         The scene's.
+    threshold : float
+        Glacier at or above.
     encoding : {'float32', 'uint8'}
         Of probability, uncertainty and spread.
-    members : int
-        Of the ensemble, 1 without one.
+    members : tuple of float
+        Thresholds of an ensemble's members; () without one.
     """
 
     def __init__(
-        self, folder: Path, name: str, grid: Grid, encoding: Encoding = "float32", members: int = 1
+        self,
+        folder: Path,
+        name: str,
+        grid: Grid,
+        threshold: float,
+        encoding: Encoding = "float32",
+        members: tuple[float, ...] = (),
     ) -> None:
         check_encoding(encoding)
         self.folder, self.name, self.grid = folder, name, grid
-        self.encoding, self.members = encoding, members
+        self.threshold, self.encoding, self.members = threshold, encoding, members
         self.thumbnail = Thumbnail(name, grid)
         self._mask = np.zeros(grid.shape, dtype=bool)
         self._row = self.valid = 0
@@ -102,14 +111,16 @@ class MapWriter:
 
     def __enter__(self) -> MapWriter:
         self._stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MB))
-        several = ("spread", "members") if self.members > 1 else ()
-        for kind in ("probability", "mask", "uncertainty", *several):
-            profile = _MASK if kind in ("mask", "members") else _PROFILES[self.encoding]
-            dtype = "uint8" if profile is _MASK else self.encoding
+        numbers, stored = _PROFILES[self.encoding], self.encoding
+        layers: dict[str, tuple[RasterProfile, str, int]] = {
+            "probability": (numbers, stored, 1),
+            "mask": (_MASK, "uint8", 1),
+            "uncertainty": (numbers, stored, 1),
+        }
+        if self.members:
+            layers |= {"spread": (numbers, stored, 1), "members": (_MEMBERS, "uint8", len(self.members))}
+        for kind, (profile, dtype, bands) in layers.items():
             path = self.folder / f"{file_stem(self.name)}_{kind}.tif"
-            bands = self.members if kind == "members" else 1
-            # One file of several bands has no colour table in its first alone.
-            profile = RasterProfile(NO_DATA, "mode", BLOCK) if kind == "members" else profile
             writer = StripWriter(path, self.grid, dtype, profile, bands)
             self._writers[kind] = self._stack.enter_context(writer)
         return self
@@ -117,13 +128,7 @@ class MapWriter:
     def __exit__(self, *error: Any) -> None:
         self._stack.close()
 
-    def add(
-        self,
-        scene: Scene,
-        probabilities: NDArray[np.float32],
-        thresholds: tuple[float, ...],
-        threshold: float,
-    ) -> None:
+    def add(self, scene: Scene, probabilities: NDArray[np.float32]) -> None:
         """Add the next rows.
 
         Parameters
@@ -131,19 +136,15 @@ class MapWriter:
         scene : Scene
             Those rows of it.
         probabilities : ndarray
-            float32 (members, rows, columns), NaN without a value.
-        thresholds : tuple of float
-            Of each member.
-        threshold : float
-            Of their mean.
+            float32 (members, rows, columns), NaN without a value; their mean is the map.
         """
         mean = probabilities.mean(axis=0)
         shown = scene.valid & np.isfinite(mean)
-        glacier = shown & (mean >= threshold)
+        glacier = shown & (mean >= self.threshold)
         layers = {"probability": mean, "uncertainty": entropy(mean)}
-        if self.members > 1:
+        if self.members:
             layers["spread"] = probabilities.std(axis=0, ddof=1)
-            called = probabilities >= np.reshape(thresholds, (-1, 1, 1)).astype(np.float32)
+            called = probabilities >= np.reshape(self.members, (-1, 1, 1)).astype(np.float32)
             self._writers["members"].write(np.where(shown, called, NO_DATA).astype(np.uint8))
         for kind, values in layers.items():
             self._writers[kind].write(_encoded(values, shown, self.encoding))
@@ -153,24 +154,24 @@ class MapWriter:
         self._row += len(mean)
         self.valid += int(shown.sum())
 
-    def finish(self, output: Path, threshold: float, tags: Mapping[str, Any], picture: bool) -> MapFiles:
+    def finish(self, output: Path, tags: Mapping[str, Any], picture: bool) -> MapFiles:
         """Turn the strips into COGs with tags, overviews and styles; draw the preview."""
         area = area_km2(self._mask, self.grid)
         told = {
             "TIFFTAG_SOFTWARE": software(),
             "software": software(),
             "scene": self.name,
-            "threshold": f"{threshold:g}",
+            "threshold": f"{self.threshold:g}",
             "glacier_area_km2": f"{area:.4f}",
             **{key: str(value) for key, value in tags.items()},
         }
         for kind, writer in self._writers.items():
-            names = tuple(f"member {number + 1}" for number in range(self.members))
+            names = tuple(f"member {number}" for number, _ in enumerate(self.members, 1))
             writer.finish(told, names if kind == "members" else (kind,))
         write_styles(self.folder, [writer.path.name for writer in self._writers.values()])
         drawn = f"{file_stem(self.name)}_preview.png" if picture and self.thumbnail.drawable else None
         if drawn:
-            preview(*self.thumbnail.picture(), threshold).savefig(self.folder / drawn)
+            preview(*self.thumbnail.picture(), self.threshold).savefig(self.folder / drawn)
         paths = {kind: output / writer.path.name for kind, writer in self._writers.items()}
         return MapFiles(
             paths["probability"],

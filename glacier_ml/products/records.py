@@ -13,7 +13,8 @@ from glacier_ml.products.maps import MapFiles, file_stem
 
 FORMAT = 1
 _ALWAYS = ("probability", "mask", "uncertainty")
-_SOMETIMES = ("spread", "members", "preview")
+_OF_ENSEMBLES = ("spread", "members")
+_SOMETIMES = (*_OF_ENSEMBLES, "preview")
 _KEYS = {"scene", "key", "area_km2", "outside_training_range", "warning", "files", "sizes", "tags"}
 
 
@@ -69,7 +70,7 @@ def map_key(
 def family(name: str) -> list[str]:
     """Names of all files that a scene's map may have."""
     stem = file_stem(name)
-    rasters = [f"{stem}_{kind}" for kind in (*_ALWAYS, "spread", "members")]
+    rasters = [f"{stem}_{kind}" for kind in (*_ALWAYS, *_OF_ENSEMBLES)]
     return [f"{one}{suffix}" for one in rasters for suffix in (".tif", ".qml")] + [
         f"{stem}_preview.png",
         record_name(name),

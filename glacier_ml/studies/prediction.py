@@ -9,8 +9,8 @@ from typing import Any
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.ensembles import ensemble_of
-from glacier_ml.products.batch import area_table, check_mapping, map_scenes
-from glacier_ml.products.mapping import MapOptions
+from glacier_ml.products.batch import area_table, check_mapping, map_checked, map_scenes
+from glacier_ml.products.mapping import Job, MapOptions
 from glacier_ml.products.records import MappedScene
 from glacier_ml.scenes.catalog import CatalogEntry, open_catalog
 from glacier_ml.studies import tracking
@@ -98,9 +98,10 @@ def predict(
     catalog = open_catalog(data)
     entries = catalog.of_role(*roles) if roles else catalog.entries
     classifier, tags = load_models(model, seeds)
-    check_mapping(classifier, entries, output, scheduler)
+    pixels = check_mapping(classifier, entries, output, scheduler)
+    job = Job(classifier, Path(output), tags, options or MapOptions())
     with tracking.start_run("predict", "predict", parent=parent):
-        written = map_scenes(classifier, entries, output, tags, options, scheduler)
+        written = map_checked(job, entries, pixels, scheduler)
         table = area_table(written)
         tracking.log_metrics({_metric(row.scene): row.area_km2 for row in table.itertuples()})
         for mapped in written.values():

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.products.inventory.cautions import InventoryWarning
 from glacier_ml.products.maps import NO_DATA
 from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
 from glacier_ml.scenes.scene import Grid
+from glacier_ml.scenes.sources import strips, whole
 
 STRIP = 512
 """Rows worked on at a time: of a whole Landsat frame 3.5 million pixels."""
@@ -84,7 +84,7 @@ class MapRasters:
         """Read the probability by strips of `STRIP` rows: (rows, columns), NaN without a value."""
         with open_raster(self.probability, self.stem) as dataset:
             scale, offset = dataset.scales[0], dataset.offsets[0]
-            for window in _windows(self.grid):
+            for window in strips(whole(self.grid), STRIP):
                 values = dataset.read(1, window=window, masked=True)
                 known = np.ma.filled(values.astype(np.float32), np.nan)
                 yield (known * scale + offset).astype(np.float32)
@@ -95,14 +95,18 @@ class MapRasters:
             if self.members is None:
                 return
             dataset = stack.enter_context(open_raster(self.members, self.stem))
-            for window in _windows(self.grid):
+            for window in strips(whole(self.grid), STRIP):
                 yield dataset.read(window=window) == 1
 
 
-def _windows(grid: Grid) -> Iterator[Window]:
-    rows, columns = grid.shape
+def strip_rows(rows: int) -> Iterator[tuple[int, int]]:
+    """First row and end of each strip that rasters are read by.
+
+    >>> list(strip_rows(600))
+    [(0, 512), (512, 600)]
+    """
     for start in range(0, rows, STRIP):
-        yield Window(0, start, columns, min(STRIP, rows - start))
+        yield start, min(start + STRIP, rows)
 
 
 def find_maps(folder: str | Path, scene: str | None = None) -> list[MapRasters]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from glacier_ml.evaluation.boundaries import pixel_size_at
 from glacier_ml.products.inventory.divides import Labels, Mask
-from glacier_ml.products.inventory.map_rasters import STRIP
+from glacier_ml.products.inventory.map_rasters import STRIP, strip_rows
 from glacier_ml.scenes.scene import Grid
 
 _WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -45,8 +45,7 @@ def outline_lengths(labels: Labels, valid: Mask, count: int, grid: Grid) -> NDAr
         (count + 1,) [m], 0 for label 0.
     """
     lengths = np.zeros(count + 1)
-    for start in range(0, grid.shape[0], STRIP):
-        stop = min(start + STRIP, grid.shape[0])
+    for start, stop in strip_rows(grid.shape[0]):
         weights = _weights(*pixel_size_at(grid, (start + stop) / 2))
         # One row more: the step from the last row of a strip to the first of the next.
         rows = slice(start, min(stop + 1, grid.shape[0]))

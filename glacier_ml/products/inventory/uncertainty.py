@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glacier_ml.errors import GlacierError
 from glacier_ml.products.inventory.areas import M2_A_KM2, PixelAreas, sum_by_label
 from glacier_ml.products.inventory.divides import Labels, Mask, grow
-from glacier_ml.products.inventory.map_rasters import STRIP, MapRasters
+from glacier_ml.products.inventory.map_rasters import MapRasters, strip_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,15 +56,10 @@ def zones(labels: Labels, valid: Mask, owners: Labels | None) -> Labels:
     return allotted
 
 
-def _strips(rows: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, rows, STRIP):
-        yield start, min(start + STRIP, rows)
-
-
 def mapped_areas(labels: Labels, count: int, pixels: PixelAreas) -> NDArray[np.float64]:
     """Area of each label: (count + 1,) [km2]."""
     areas = np.zeros(count + 1)
-    for start, stop in _strips(labels.shape[0]):
+    for start, stop in strip_rows(labels.shape[0]):
         areas += sum_by_label(labels[start:stop], pixels.strip(start, stop), count)
     areas[0] = 0
     return areas / M2_A_KM2
@@ -93,7 +88,9 @@ def probability_sums(
     """
     sums = np.zeros(count + 1)
     pixels_there, pixels_known = np.zeros(count + 1, np.intp), np.zeros(count + 1, np.intp)
-    for (start, stop), probability in zip(_strips(allotted.shape[0]), rasters.probabilities(), strict=True):
+    for (start, stop), probability in zip(
+        strip_rows(allotted.shape[0]), rasters.probabilities(), strict=True
+    ):
         strip, known = allotted[start:stop], np.isfinite(probability)
         expected = np.where(known, probability, 0.0) * pixels.strip(start, stop)
         sums += sum_by_label(strip, expected, count)
@@ -122,7 +119,7 @@ def ensemble_spreads(
         (count + 1,) [km2].
     """
     areas: NDArray[np.float64] | None = None
-    for (start, stop), masks in zip(_strips(allotted.shape[0]), rasters.member_masks(), strict=False):
+    for (start, stop), masks in zip(strip_rows(allotted.shape[0]), rasters.member_masks(), strict=False):
         size = pixels.strip(start, stop)
         found = [sum_by_label(allotted[start:stop], size * mask, count) for mask in masks]
         areas = np.stack(found) if areas is None else areas + np.stack(found)
