@@ -4,6 +4,7 @@ MLflow's own defaults are kept: `mlflow.db` in the working folder, artifacts und
 without arguments shows what was tracked.
 """
 
+from glacier_ml.studies.tracking.endings import complete_run, end_run
 from glacier_ml.studies.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -40,6 +41,8 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "active_run_id",
+    "complete_run",
+    "end_run",
     "environment_tags",
     "finished_run",
     "load_classifier",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.studies.processes import unbroken
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -72,7 +73,8 @@ def start_run(
     str
         The run's id.
     """
-    run_id = _open_run(name, parent, {"kind": kind, "state": "running", **(tags or {})})
+    with unbroken():  # an exception amid a transaction would leave the database locked
+        run_id = _open_run(name, parent, {"kind": kind, "state": "running", **(tags or {})})
     try:
         yield run_id
     except Exception as error:
@@ -118,13 +120,14 @@ def _name_of_given(run_id: str, name: str) -> str:
 
 def _close_run(run_id: str, state: str, reason: str | None = None) -> None:
     """End the run; a state that the block has set stays, so that a pruned trial's exception is no failure."""
-    told = client().get_run(run_id).data.tags
-    if told.get("state") == "running":
-        client().set_tag(run_id, "state", state)
-    if reason and told.get("state") == "running":
-        client().set_tag(run_id, "reason", reason)
-    settled = told["state"] if told.get("state") in STATUS else state
-    _mlflow().end_run(STATUS[settled])
+    with unbroken():
+        told = client().get_run(run_id).data.tags
+        if told.get("state") == "running":
+            client().set_tag(run_id, "state", state)
+        if reason and told.get("state") == "running":
+            client().set_tag(run_id, "reason", reason)
+        settled = told["state"] if told.get("state") in STATUS else state
+        _mlflow().end_run(STATUS[settled])
 
 
 def active_run_id() -> str:
