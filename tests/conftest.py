@@ -145,6 +145,16 @@ def tiny_project(tmp_path_factory, empty_database):
     return project
 
 
+@pytest.fixture(scope="session")
+def short_studies():
+    """Starts studies whose trials take moments: see `short_study.ShortStudies`."""
+    from short_study import ShortStudies
+
+    studies = ShortStudies()
+    yield studies
+    studies.close()
+
+
 @pytest.fixture
 def beside_project(tiny_project, store, monkeypatch):
     """An empty working folder whose tracking store and studies are a copy of the tiny project's."""
