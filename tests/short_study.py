@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from tiny_studies import experiment_content, tiny_training
 from glacier_ml.errors import GlacierError
 from glacier_ml.studies import searching, tracking
 from glacier_ml.studies.experiment import Experiment
+from glacier_ml.studies.outages import stop_for
 from glacier_ml.studies.processes import stop_when_told, unbroken
 from glacier_ml.studies.tuning import tune
 
@@ -33,6 +35,9 @@ def short_experiment(**changes):
     return Experiment.model_validate(experiment_content("ffnn", **{**chosen, **changes}))
 
 
+training = cache(tiny_training)
+
+
 def value_of(parameters):
     """The IoU that a trial ends with."""
     return 1 / (1 + abs(parameters.learning_rate - 0.1) + abs(parameters.nodes - 40) / 40)
@@ -40,6 +45,8 @@ def value_of(parameters):
 
 def run_short(parameters, data, *, seed, on_epoch, **_):
     """Stand in for a training: as many epochs, tracked alike."""
+    with open("begun.txt", "a", encoding="utf-8") as file:
+        file.write(f"{os.getpid()}\n")
     with unbroken():
         tracking.log_params({"learning_rate": parameters.learning_rate, "nodes": parameters.nodes})
     value = value_of(parameters)
@@ -66,9 +73,12 @@ def run_study(folder, environment, options):
     stop_when_told()
     try:
         with tracking.start_run("study", "study"):
-            tune(short_experiment(), tiny_training(), **options)
-    except GlacierError as error:
-        print(error, file=sys.stderr)
+            tune(short_experiment(), training(), **options)
+    except Exception as error:
+        stop = error if isinstance(error, GlacierError) else stop_for(error, "command")
+        if stop is None:
+            raise
+        print(stop, file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -99,6 +109,7 @@ def serve():
     import mlflow  # noqa: F401
     import optuna  # noqa: F401
 
+    training()
     print("ready", flush=True)
     for line in sys.stdin:
         order = json.loads(line)

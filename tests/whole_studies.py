@@ -7,6 +7,7 @@ import optuna
 from short_study import short_experiment
 from tiny_studies import tiny_training
 
+from glacier_ml.studies.liveness import KILLED_AGAIN
 from glacier_ml.studies.records import state_of
 from glacier_ml.studies.tracking.runs import client
 from glacier_ml.studies.tuning import study_name
@@ -46,7 +47,9 @@ def check_whole(study, wanted=12):
     """What must hold of a study that has come to its end, however often it was stopped; counts its states."""
     trials = study.trials
     found = Counter(map(state_of, trials))
-    assert found["complete"] == wanted and not found["running"] + found["failed"] + found["waiting"], found
+    assert found["complete"] == wanted and not found["running"] + found["waiting"], found
+    failed = [trial.user_attrs for trial in trials if state_of(trial) == "failed"]
+    assert all((one["kills"], one["reason"]) == (1, KILLED_AGAIN) for one in failed)  # a retry, killed too
     done = points(trials)
     assert len(set(done)) == len(done)  # no point was finished twice
     # A retry for each interrupted trial that had drawn its values, and none for others.
@@ -60,6 +63,7 @@ def check_whole(study, wanted=12):
     # Each trial's run says of it what the storage does, and nests under the run that the study began in.
     states = {str(trial.number): state_of(trial) for trial in trials}
     said = {"complete": ("complete", "FINISHED"), "interrupted": ("killed", "KILLED")}
+    said["failed"] = said["interrupted"]
     runs = Counter()
     for run in tracked():
         tags = run.data.tags

@@ -16,6 +16,7 @@ import click
 from glacier_ml.cli import export, inventory, products, scenes, studies  # noqa: F401
 from glacier_ml.cli.group import cli
 from glacier_ml.errors import GlacierError
+from glacier_ml.studies.outages import outage
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,6 +30,10 @@ def main(arguments: list[str] | None = None) -> None:
         _stop(error.format_message())
     except click.Abort:
         sys.exit(130)
+    except Exception as error:
+        if told := outage(error):
+            _stop(f"{told}; mend that, and give the same command again")
+        raise
     sys.exit(status if isinstance(status, int) else 0)
 
 

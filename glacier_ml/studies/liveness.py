@@ -24,7 +24,10 @@ BEAT = 60.0  # between two signs of life [s]; chosen here
 SILENCE = 300.0  # after which a process of another machine counts as dead [s]; clocks may be minutes apart
 NAMELESS = 30.0  # that a trial may take from its start to its process's name [s]; usually milliseconds
 RETRIES = 1  # of a trial whose process was killed without a word: it may be what needs too much memory
-KILLED_AGAIN = "its process was killed, and that of its retry too; it may need more memory than there is"
+KILLED = "its process ended without a word"
+KILLED_AGAIN = (
+    "its process ended without a word, and so did that of its retry: out of memory, or a full disk?"
+)
 
 
 @contextmanager
@@ -93,7 +96,7 @@ def _end(study: optuna.Study, trial: FrozenTrial) -> None:
     storage, outcome = study._storage, dict(trial.user_attrs.get("outcome", {}))
     again = trial.user_attrs.get("kills", 0) < RETRIES
     if not outcome:
-        outcome = {"state": "killed", "reason": "its process was killed" if again else KILLED_AGAIN}
+        outcome = {"state": "killed", "reason": KILLED if again else KILLED_AGAIN}
     # First, so that whoever is killed in between leaves a trial that is found and ended again.
     tracking.end_run(str(trial.user_attrs.get("run_id", "")), outcome["state"], outcome.get("reason"))
     with suppress(UpdateFinishedTrialError):  # another process was quicker

@@ -64,7 +64,7 @@ def test_a_retry_that_is_killed_too_has_failed(study):
     begin(study, DEAD)
     settle(study)
     assert states(study)[3:] == [(8, "failed")]
-    assert study.trials[3].user_attrs["reason"].startswith("its process was killed, and that")
+    assert study.trials[3].user_attrs["reason"] == liveness.KILLED_AGAIN
 
 
 @pytest.mark.parametrize(

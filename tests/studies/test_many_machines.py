@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import suppress
 from urllib.request import urlopen
 
 import psutil
@@ -41,24 +42,38 @@ def database():
             connection.execute(f"drop database if exists {name} with (force)")
 
 
+class Server:
+    """A tracking server on PostgreSQL that takes artifacts."""
+
+    def __init__(self, folder, database):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.folder, self.address = folder, f"http://127.0.0.1:{port}"
+        self.command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+        self.command += ["--backend-store-uri", database, "--artifacts-destination", str(folder / "kept")]
+
+    def start(self):
+        with open(self.folder / "server.txt", "a", encoding="utf-8") as told:
+            self.process = subprocess.Popen(self.command, stdout=told, stderr=told, start_new_session=True)
+        wait_for(lambda: answers(self.address), 240)
+
+    def kill(self):
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(60)
+
+
 @pytest.fixture
 def tracking_server(tmp_path, database, monkeypatch):
-    """A tracking server on PostgreSQL that takes artifacts; its address is in the environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", database(), "--artifacts-destination", str(tmp_path / "kept")]
-    with open(tmp_path / "server.txt", "w", encoding="utf-8") as told:
-        process = subprocess.Popen(command, stdout=told, stderr=told, start_new_session=True)
+    """A running `Server`; its address is in the environment."""
+    server = Server(tmp_path, database())
     try:
-        wait_for(lambda: answers(address), 240)
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-        yield address
+        server.start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+        yield server
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(60)
+        server.kill()
 
 
 def answers(address):
@@ -77,31 +92,42 @@ def answers(address):
 def test_machines_share_a_study_on_postgresql_and_one_is_killed(
     store, short_studies, database, tracking_server, commands, workers, trials
 ):
-    url, environment = database(), {"MLFLOW_TRACKING_URI": tracking_server}
+    url, environment = database(), {"MLFLOW_TRACKING_URI": tracking_server.address}
     folders = [store / f"machine{number}" for number in range(commands)]
     pids = []
     for folder in folders:
         folder.mkdir()
         options = {"environment": environment, "trials": trials, "workers": workers, "storage": url}
-        pids.append(short_studies.start(folder, moment=0.25, **options))
+        pids.append(short_studies.start(folder, moment=0.25 * workers**2, **options))
     wait_for(lambda: all(lines(folder) for folder in folders))
     begun = time.monotonic()
     if workers == 1:
         os.kill(pids[0], signal.SIGKILL)  # one machine is gone
     else:
-        children = psutil.Process(pids[0]).children()
-        next(one for one in children if "spawn_main" in " ".join(one.cmdline())).kill()
+        os.kill(at_work(url, psutil.Process(pids[0]).children()), signal.SIGKILL)
     ended = [short_studies.end(pid) for pid in pids]
     assert ended == [-signal.SIGKILL if workers == 1 else 0, 0], (folders[1] / "errors.txt").read_text()
     study = stored(url)
     found = check_whole(study, trials)
     print(f"{commands} x {workers} processes: {dict(found)}, {time.monotonic() - begun:.0f} s after the kill")
+    assert found["interrupted"] == 1 or workers == 1
     processes = {trial.user_attrs["process"] for trial in study.trials if state_of(trial) == "complete"}
     assert len(processes) >= commands
     # Whoever comes second works under the first one's run; artifacts travel through the server.
     assert len(tracked(("study",))) == 1 and len(tracked(("worker",))) == commands - 1
     best = study.best_trial.user_attrs["run_id"]
     assert tracking.logged_dict(best, "value.json")["value"] == study.best_value
+
+
+def at_work(url, processes):
+    """Number of one of the processes that is in the middle of a trial."""
+    numbers, study = {one.pid for one in processes}, stored(url)
+    while True:
+        for trial in study.trials:
+            found = int(trial.user_attrs.get("process", "ice 0 0").split()[1])
+            if trial.state.name == "RUNNING" and found in numbers and trial.intermediate_values:
+                return found
+        time.sleep(0.05)
 
 
 def lines(folder):
@@ -124,6 +150,21 @@ def test_a_study_waits_while_its_database_is_away(store, short_studies, database
         connection.execute(f"alter database {name} with allow_connections true")
     assert short_studies.end(pid) == 0, (store / "errors.txt").read_text()
     check_whole(stored(url), 6)
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(900)
+def test_a_study_ends_with_its_tracking_server_and_goes_on_with_it(store, short_studies, tracking_server):
+    told = {"MLFLOW_TRACKING_URI": tracking_server.address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+    pid = short_studies.start(store, moment=0.3, environment=told, trials=6)
+    wait_for(lambda: len(lines(store)) >= 2)
+    tracking_server.kill()
+    assert short_studies.end(pid) == 2
+    last = (store / "errors.txt").read_text().strip().splitlines()[-1]
+    assert "the same command goes on with the study" in last
+    tracking_server.start()
+    assert short_studies.run(store, environment=told, trials=6) == 0
+    check_whole(stored(), 6)
 
 
 def test_commands_share_a_study_on_a_shared_journal(store, short_studies):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from glacier_ml.studies.tracking.runs import STATUS, client, run_exists
 
+TOGETHER = 1.0  # that processes may take that end the same run at the same moment [s]
+
 
 def complete_run(run_id: str, metrics: Mapping[str, float], tags: Mapping[str, object]) -> None:
     """Say of a run that was stopped that others have brought its work to its end."""
@@ -38,6 +40,17 @@ def end_run(run_id: str, state: str, reason: str | None = None) -> None:
     """
     if not run_id or not run_exists(run_id):
         return
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _end(run_id, state, reason)
+    except MlflowException:  # another process may be doing the same
+        time.sleep(TOGETHER)
+        if client().get_run(run_id).info.status == "RUNNING":
+            _end(run_id, state, reason)
+
+
+def _end(run_id: str, state: str, reason: str | None) -> None:
     run = client().get_run(run_id)
     if run.data.tags.get("state") == "running":
         client().set_tag(run_id, "state", state)

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -80,10 +80,12 @@ def start_run(
         yield run_id
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0]
-        _close_run(run_id, "failed", f"{type(error).__name__}: {reason}"[:500])
+        with suppress(Exception):  # a store that is away hears nothing; the block's own error says more
+            _close_run(run_id, "failed", f"{type(error).__name__}: {reason}"[:500])
         raise
     except BaseException as error:
-        _close_run(run_id, "killed", type(error).__name__)
+        with suppress(Exception):
+            _close_run(run_id, "killed", type(error).__name__)
         raise
     _close_run(run_id, "complete")
 
