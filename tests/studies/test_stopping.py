@@ -54,6 +54,7 @@ def finished(*values, first=0):
         # A pruned trial counts as one without gain; a failed one tells nothing.
         ((0.5, "pruned", "pruned", "pruned"), "no gain of 0.005 in the last 3 trials; best 0.500 in trial 0"),
         ((0.5, "failed", "failed", "failed", 0.4, 0.4), None),
+        ((float("nan"), 0.5, 0.4, 0.4, 0.4), "no gain of 0.005 in the last 3 trials; best 0.500 in trial 1"),
         ((0.5, float("nan"), 0.4, 0.4), "no gain of 0.005 in the last 3 trials; best 0.500 in trial 0"),
     ],
 )
@@ -65,6 +66,11 @@ def test_it_never_stops_before_at_least():
     flat = finished(*[0.5] * 10)
     stops = [end for end in range(11) if should_stop(flat[:end], replace(RULE, at_least=8))]
     assert stops == [8, 9, 10]
+
+
+def test_a_rise_of_just_the_gain_is_one():
+    # Powers of two, which floating point holds exactly: .75 is .25 above .5, two trials ago.
+    assert should_stop(finished(0.5, 0.5, 0.75, 0.5), replace(RULE, gain=0.25)) is None
 
 
 def test_without_a_gain_any_rise_counts():
