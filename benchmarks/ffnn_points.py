@@ -78,7 +78,7 @@ def read_points(table: Path = TABLE) -> tuple[list[dict[str, Any]], NDArray[np.f
 
 
 class Surrogate:
-    """IoU of any values of the search: a Gaussian process through the trained points, and chance.
+    """IoU of any values of the search: a Gaussian process through the trained points.
 
     A stand-in where TPE asks for points that nobody trained.
     """
@@ -91,10 +91,9 @@ class Surrogate:
         model = GaussianProcessRegressor(kernel, normalize_y=True, n_restarts_optimizer=3, random_state=0)
         self.model, self.spread = model.fit(_columns(points), iou), spread
 
-    def iou(self, values: dict[str, Any], rng: np.random.Generator) -> float:
-        """One training's IoU."""
-        mean = float(self.model.predict(_columns([values]))[0])
-        return float(np.clip(mean + self.spread * rng.standard_normal(), 0, 1))
+    def iou(self, values: dict[str, Any]) -> float:
+        """IoU without chance, whose standard deviation is `spread`."""
+        return float(np.clip(self.model.predict(_columns([values]))[0], 0, 1))
 
 
 def _columns(points: list[dict[str, Any]]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Replay searches over tables of trained points, and say what each rule for stopping saves and loses.
 
-    python benchmarks/stop_rules.py [--replays 300] [--processes 2]
+    python benchmarks/stop_rules.py [--replays 200] [--processes 2]
 
 The tables are the report's grids (experiments/report/small/trials.csv: what training really gave, by epoch)
 and random points of the per-pixel network's search (benchmarks/ffnn_points.csv). Each is searched `--replays`
@@ -14,7 +14,7 @@ import argparse
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from multiprocessing import Pool
 from typing import Any
 
@@ -45,13 +45,18 @@ EXPECTED_LEAST = 6  # trials before expected improvement may stop
 
 @dataclass(frozen=True)
 class Replay:
-    """One whole search: what ended, in its order, the point of each trial, and where others stop it."""
+    """One whole search: what ended, in its order, and where rules other than a plateau stop it.
+
+    `places` are the points that were tried; `means`, where known, what each would reach without chance.
+    """
 
     trials: list[Finished]
     places: list[int]
     epochs: list[int]
     others: dict[str, int | None]
+    means: tuple[float, ...] = ()
 
+    @cached_property
     def ends(self) -> dict[str, int | None]:
         """After how many trials each rule first stops this search."""
         plateaus = {name: first_plateau(self.trials, rule) for name, rule in RULES.items()}
@@ -61,19 +66,22 @@ class Replay:
         """Share of trials and of epochs left out by an end after so many trials, and IoU lost."""
         if end is None:
             return 0.0, 0.0, 0.0
-        lost = _best(self.trials) - _best(self.trials[:end])
+        lost = self._chosen(len(self.trials)) - self._chosen(end)
         epochs = 1 - sum(self.epochs[:end]) / sum(self.epochs)
         return 1 - end / len(self.trials), epochs, lost
 
     def within(self, budget: int, rule: str) -> tuple[float, float, float]:
         """What a rule saves and loses of the search's first `budget` trials."""
-        end = self.ends().get(rule)
-        part = Replay(self.trials[:budget], self.places[:budget], self.epochs[:budget], {})
+        end = self.ends.get(rule)
+        part = Replay(
+            self.trials[:budget], self.places[:budget], self.epochs[:budget], {}, self.means[:budget]
+        )
         return part.cut(end if end and end <= budget else None)
 
-
-def _best(trials: Sequence[Finished]) -> float:
-    return max(trial.value or 0.0 for trial in trials if trial.state == "complete")
+    def _chosen(self, end: int) -> float:
+        complete = [trial for trial in self.trials[:end] if trial.state == "complete"]
+        best = max(complete, key=lambda trial: trial.value or 0.0)
+        return self.means[best.number] if self.means else best.value or 0.0
 
 
 def random_replay(table: Table, seed: int, known: int = 1) -> Replay:
@@ -205,9 +213,13 @@ def point_replay(seed: int, by_tpe: bool) -> Replay:
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
     study, rng = optuna.create_study(direction="maximize", sampler=sampler), np.random.default_rng(seed)
     study.enqueue_trial({name: experiment.parameters[name] for name in experiment.search})
-    study.optimize(lambda trial: surrogate.iou(suggest(trial, experiment), rng), n_trials=max(BUDGETS))
+    means = []
+    for _ in range(max(BUDGETS)):
+        trial = study.ask()
+        means.append(surrogate.iou(suggest(trial, experiment)))
+        study.tell(trial, float(np.clip(means[-1] + surrogate.spread * rng.standard_normal(), 0, 1)))
     trials = [Finished(trial.value, "complete", trial.number) for trial in study.trials]
-    return Replay(trials, [], [1] * len(trials), {})
+    return Replay(trials, [], [1] * len(trials), {}, tuple(means))
 
 
 Cuts = dict[str, list[tuple[float, float, float]]]
@@ -218,7 +230,7 @@ def cuts(search: Callable[[Table, int], Replay], table: Table, replays: int) -> 
     results: Cuts = defaultdict(list)
     for seed in range(replays):
         replay = search(table, seed)
-        for name, end in replay.ends().items():
+        for name, end in replay.ends.items():
             results[name].append(replay.cut(end))
     return dict(results)
 
@@ -279,7 +291,7 @@ def _cell(values: Sequence[tuple[float, float, float]]) -> str:
 def main() -> None:
     """Replay, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--replays", type=int, default=300)
+    parser.add_argument("--replays", type=int, default=200)
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
     tables = report_tables()
@@ -309,9 +321,9 @@ def print_points(replays: int, processes: int) -> None:
         whole = {
             by_tpe: pool.map(partial(point_replay, by_tpe=by_tpe), range(replays)) for by_tpe in (False, True)
         }
-    for name in whole[False][0].ends():
+    for name in whole[False][0].ends:
         cells = [
-            _cell([one.within(budget, name) for one in whole[by_tpe] if name in one.ends()])
+            _cell([one.within(budget, name) for one in whole[by_tpe] if name in one.ends])
             for by_tpe, budget in columns
         ]
         print(f"| {name} | {' | '.join(cells)} |")
