@@ -32,7 +32,7 @@ def drawn_points(experiment: Experiment, count: int) -> list[dict[str, Any]]:
     """Give the baseline's values, and after them random ones as the study would draw them."""
     import optuna
 
-    from glacier_ml.studies.tuning import suggest
+    from glacier_ml.studies.sampling import suggest
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))

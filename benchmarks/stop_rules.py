@@ -206,7 +206,7 @@ def point_replay(seed: int, by_tpe: bool) -> Replay:
     import optuna
 
     from glacier_ml.studies.experiment import read_experiment
-    from glacier_ml.studies.tuning import suggest
+    from glacier_ml.studies.sampling import suggest
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     experiment, surrogate = read_experiment(ROOT / "experiments" / "ffnn.yaml"), fitted_surrogate()
