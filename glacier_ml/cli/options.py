@@ -100,7 +100,10 @@ def tuning_options(command: Any) -> Any:
     options = (
         DATA,
         click.option(
-            "--trials", type=COUNT, default="", help="Trials in all; the same command resumes a study."
+            "--trials",
+            type=COUNT,
+            default="",
+            help="Trials in all, whatever `stop` says; the same command resumes.",
         ),
         click.option(
             "--timeout", type=SECONDS, default="", help="Seconds after which no further trial starts."

@@ -8,6 +8,7 @@ from typing import Any
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.report.verdict import verdict_sentences
+from glacier_ml.evaluation.search_figure import search_progress
 from glacier_ml.evaluation.spread.places import worst_finding
 from glacier_ml.evaluation.spread.text import summary
 from glacier_ml.learning.parameters import parse_parameters
@@ -34,9 +35,10 @@ from glacier_ml.studies.registration import (
     register_best,
 )
 from glacier_ml.studies.searching import OBJECTIVE, memory_limit
+from glacier_ml.studies.stopping import Plateau, first_plateau, should_stop, standing
 from glacier_ml.studies.tracking import CHAMPION
 from glacier_ml.studies.trial import run_trial
-from glacier_ml.studies.tuning import StudyResult, study_figures, study_name, tune
+from glacier_ml.studies.tuning import StudyResult, study_figures, study_history, study_name, tune
 from glacier_ml.studies.validation import cross_validate, mean_scores, write_scores
 
 DEFAULT_EXPERIMENTS = {"ffnn": "experiments/ffnn.yaml", "unet": "experiments/unet.yaml"}
@@ -53,6 +55,7 @@ def run_study(network: str, experiment_path: str, data: str | None, **options: A
         def finish(result: StudyResult) -> None:
             version.append(register_best(experiment, training, result, options["seed"]))
             _log_result(result, options.get("storage"))
+            _log_progress(result, experiment.stop_rule, options.get("storage"))
             _end_study_run(result)
 
         result = tune(experiment, training, finish=finish, **options)
@@ -95,6 +98,21 @@ def _end_study_run(result: StudyResult) -> None:
     if first:
         found = {"best/iou": result.value, "trials": sum(result.states.values())}
         tracking.complete_run(first, found, {f"trials_{state}": n for state, n in result.states.items()})
+
+
+def _log_progress(result: StudyResult, rule: Plateau | None, storage: str | None) -> None:
+    """Draw how the best rose, and tag a search that stood still at its end with the trial since when."""
+    trials = study_history(result.name, storage)
+    plateau = first_plateau(trials, rule) if rule else None
+    values, states = [trial.value for trial in trials], [trial.state for trial in trials]
+    tracking.log_figure(search_progress(values, states, plateau, result.name), "study/progress.png")
+    now = standing(trials, rule) if rule else None
+    if now:
+        tracking.log_metrics({"idle_trials": now.idle})
+    if now and rule and should_stop(trials, rule):
+        tracking.set_tags({"plateau_since": now.since})
+    if result.stopped:
+        tracking.set_tags({"stopped": result.stopped})
 
 
 def _summary(network: str, result: StudyResult, version: str | None = None) -> str:

@@ -17,6 +17,7 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.learning.parameters import AnyParameters, first_fault, parse_parameters
 from glacier_ml.learning.splits import Protocol, SplitRule
 from glacier_ml.scenes.entries import UniqueKeyLoader
+from glacier_ml.studies.stopping import Plateau
 
 Value = bool | int | float | str | list[int]
 
@@ -88,6 +89,24 @@ class SplitSection(_Strict):
     held: list[str] = []
 
 
+class StopSection(_Strict):
+    """When the search ends before its number of trials; see `glacier_ml.studies.stopping.Plateau`."""
+
+    rule: Literal["plateau"]
+    patience: int = Field(default=Plateau.patience, ge=1)
+    gain: float = Field(default=Plateau.gain, ge=0, lt=1)
+    at_least: int = Field(default=Plateau.at_least, ge=1)
+
+
+def _stop_kind(stop: Any) -> str:
+    return "Never" if isinstance(stop, str) else "Plateau"
+
+
+Stop = Annotated[
+    Annotated[StopSection, Tag("Plateau")] | Annotated[Literal["none"], Tag("Never")],
+    Discriminator(_stop_kind),
+]
+
 Side = Literal["sound", "report"]
 Budget = Literal["full", "small", "tiny"]
 
@@ -105,7 +124,7 @@ class Changes(_Strict):
 
 
 # Keys that shape no trial of the file itself; a variant has taken over what its protocol and budget say.
-NO_TRIAL = {"title", "trials", "thresholds", "protocols", "budgets"}
+NO_TRIAL = {"title", "trials", "stop", "thresholds", "protocols", "budgets"}
 
 
 class Experiment(_Strict):
@@ -123,6 +142,9 @@ class Experiment(_Strict):
         Parameter name to `choices`, or `low` and `high`.
     trials : int
         Complete and pruned trials in all.
+    stop : StopSection or 'none'
+        When the search ends before; without it, it does not end but says when it could have. 'none' says
+        nothing either.
     final_epochs : int
         Epochs of the refit of the best parameters.
     memory_limit : float
@@ -140,6 +162,7 @@ class Experiment(_Strict):
     split_seed: int = Field(default=0, ge=0)
     split: SplitSection = SplitSection()
     trials: int = Field(default=12, ge=1)
+    stop: Stop | None = None
     final_epochs: int = Field(default=30, ge=1)
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     pruner: Literal["median", "none"] = "median"
@@ -173,8 +196,15 @@ class Experiment(_Strict):
         return SplitRule(**{**section, "held": tuple(section["held"])}, seed=self.split_seed)
 
     @property
+    def stop_rule(self) -> Plateau | None:
+        """The rule that ends the search, or advises to; None for a grid, whose points are all asked for."""
+        if self.stop == "none" or self.sampler == "grid":
+            return None
+        return Plateau(**self.stop.model_dump(exclude={"rule"})) if self.stop else Plateau()
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of all that shapes a trial; `trials` only says how many there are."""
+        """SHA-256 of all that shapes a trial; `trials` and `stop` only say how many there are."""
         content = self.model_dump(mode="json", exclude=NO_TRIAL)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -279,7 +309,7 @@ def read_experiment(path: str | Path, network: str | None = None) -> Experiment:
 
 def _readable(fault: str) -> str:
     """Drop the branch names that pydantic adds to a union's keys."""
-    return fault.replace(".Choices", "").replace(".Range", "")
+    return re.sub(r"\.(Choices|Range|Plateau|Never)\b", "", fault)
 
 
 def _check(experiment: Experiment, path: str | Path) -> None:
@@ -297,6 +327,10 @@ def _check(experiment: Experiment, path: str | Path) -> None:
     if experiment.sampler == "grid" and any(isinstance(space, Range) for space in experiment.search.values()):
         raise GlacierError(
             f"{path}: sampler: a grid needs choices for every searched parameter, not low and high"
+        )
+    if experiment.sampler == "grid" and isinstance(experiment.stop, StopSection):
+        raise GlacierError(
+            f"{path}: stop: a grid tries all of its points; leave stop out, or search with sampler: tpe"
         )
 
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from glacier_ml.studies.stopping import Finished
 from glacier_ml.studies.storages import DEFAULT_STORAGE, open_storage
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["DEFAULT_STORAGE", "TrialRecord", "count_states", "state_of", "study_trials", "tried_values"]
+__all__ = [
+    "DEFAULT_STORAGE",
+    "TrialRecord",
+    "count_states",
+    "finished_trials",
+    "state_of",
+    "study_trials",
+    "tried_values",
+]
 
 INTERRUPTED, DROPPED = "interrupted", "dropped"
 
@@ -49,6 +58,14 @@ def study_trials(name: str, storage: str | None = None) -> list[TrialRecord]:
 def tried_values(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
     """Values of the searched parameters, also of a trial that waits or was stopped while it drew them."""
     return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
+def finished_trials(study: optuna.Study) -> list[Finished]:
+    """Trials that ended complete, pruned or failed, in the order of their finish in any process."""
+    trials = study.get_trials(deepcopy=False)
+    ended = [trial for trial in trials if state_of(trial) in ("complete", "pruned", "failed")]
+    ended.sort(key=lambda trial: (trial.datetime_complete, trial.number))
+    return [Finished(trial.value, state_of(trial), trial.number) for trial in ended]
 
 
 def state_of(trial: optuna.trial.FrozenTrial) -> str:

@@ -19,8 +19,9 @@ from glacier_ml.studies.liveness import drop, give_back, heartbeat, put_back, ru
 from glacier_ml.studies.outages import Outage, stop_for
 from glacier_ml.studies.processes import heed, own_name, unbroken
 from glacier_ml.studies.progress import Progress
-from glacier_ml.studies.records import count_states
+from glacier_ml.studies.records import count_states, finished_trials
 from glacier_ml.studies.sampling import pruner_for, sampler_for, suggest
+from glacier_ml.studies.stopping import Watch
 from glacier_ml.studies.trial import run_trial
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Search:
         Processes of this command.
     leads : bool
         Whether this command leads the study: its first worker draws what a single one would.
+    binding : bool
+        Whether the experiment's rule `stop` ends the study; else it only advises.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Search:
     parent: str
     workers: int = 1
     leads: bool = True
+    binding: bool = False
 
     @property
     def is_late(self) -> bool:
@@ -77,9 +81,11 @@ def work(search: Search, study: optuna.Study, bar: Progress, number: int = 0) ->
     """Run trials until there are enough; wait for those of others, whose trials may yet fail."""
     study.pruner = pruner_for(search.experiment)
     trial = Trial(search, memory_limit(search.experiment.memory_limit) / search.workers, bar)
+    tell = bar.say if search.workers == 1 else _keep_quiet  # of several, the process that watches them tells
+    watch = Watch(search.experiment.stop_rule, search.binding, tell)
     while not search.is_late:
         heed()
-        if _is_open(study, search):
+        if _is_open(study, search) and not watch.ends(finished_trials(study), search.wanted):
             study.sampler = _sampler(study, search, number)
             trial(study)
             bar.finish()
@@ -87,6 +93,10 @@ def work(search: Search, study: optuna.Study, bar: Progress, number: int = 0) ->
             time.sleep(WAIT)
         else:
             break
+
+
+def _keep_quiet(text: str) -> None:
+    """Say nothing."""
 
 
 class Trial:

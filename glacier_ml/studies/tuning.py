@@ -23,9 +23,10 @@ from glacier_ml.studies.liveness import running, settle
 from glacier_ml.studies.outages import stop_for
 from glacier_ml.studies.processes import heedful
 from glacier_ml.studies.progress import show_progress, silent_progress
-from glacier_ml.studies.records import DEFAULT_STORAGE, count_states
+from glacier_ml.studies.records import DEFAULT_STORAGE, count_states, finished_trials
 from glacier_ml.studies.sampling import first_points
 from glacier_ml.studies.searching import Search, best_value, work
+from glacier_ml.studies.stopping import Finished, Watch, end_text, reason_to_end
 from glacier_ml.studies.storages import open_storage
 from glacier_ml.studies.workers import run_workers
 
@@ -51,6 +52,8 @@ class StudyResult:
         Its run.
     states : dict of str to int
         How many trials ended complete, pruned, failed.
+    stopped : str, optional
+        Why the search ended before it had all of its trials, if it did.
     """
 
     name: str
@@ -59,6 +62,7 @@ class StudyResult:
     number: int
     run_id: str
     states: dict[str, int]
+    stopped: str | None = None
 
 
 def study_name(experiment: Experiment, data: TrainingData, seed: int) -> str:
@@ -83,7 +87,7 @@ def tune(
     Parameters
     ----------
     trials : int, optional
-        In all, those of earlier calls and of other machines among them; the experiment's number by default.
+        In all, whoever ran them, and then `stop` only advises; the experiment's number by default.
     timeout : float, optional
         Seconds after which no further trial starts.
     storage : str, optional
@@ -100,7 +104,9 @@ def tune(
     """
     name = study_name(experiment, data, seed)
     wanted, deadline = trials or experiment.trials, time.time() + timeout if timeout else None
-    search = Search(name, experiment, data, seed, storage or DEFAULT_STORAGE, wanted, deadline, "", workers)
+    binding = trials is None and experiment.stop is not None
+    shared = (name, experiment, data, seed, storage or DEFAULT_STORAGE, wanted, deadline, "", workers)
+    search = Search(*shared, binding=binding)
     try:
         return _tune(search, finish)
     except Exception as error:
@@ -134,8 +140,11 @@ def _work_together(search: Search, study: optuna.Study) -> None:
         with tempfile.TemporaryDirectory(prefix="glacier_ml-study-") as folder:
             joblib.dump(search, Path(folder) / "search.joblib")  # its arrays are mapped, not copied
 
+            watch = Watch(experiment.stop_rule, search.binding, bar.say)
+
             def progress() -> int:
                 settle(study)
+                watch.ends(finished_trials(study), search.wanted)  # says what the silent workers would
                 return bar.watch(study.get_trials(deepcopy=False), search.wanted)
 
             run_workers(_work_for, (folder,), search.workers, Path(folder), progress)
@@ -161,7 +170,7 @@ def _finished(
     """The result; `finish` it where this command leads, or the one that led is gone."""
     if running(study):  # late, and others are not
         lead.resign()
-    result = _result(study, search.experiment)
+    result = _result(study, search)
     if finish and not running(study) and lead.take():
         finish(result)
     return result
@@ -233,7 +242,7 @@ def _first_run(study: optuna.Study, leads: bool) -> str:
     return str(first or "")
 
 
-def _result(study: optuna.Study, experiment: Experiment) -> StudyResult:
+def _result(study: optuna.Study, search: Search) -> StudyResult:
     states = count_states(study)
     if not states["complete"]:
         raise GlacierError(
@@ -241,9 +250,21 @@ def _result(study: optuna.Study, experiment: Experiment) -> StudyResult:
             "give more trials or time, or look at the failed runs' tag 'reason'"
         )
     best = study.best_trial
-    parameters = experiment.with_values(dict(best.params))
+    parameters = search.experiment.with_values(dict(best.params))
     run_id = str(best.user_attrs["run_id"])
-    return StudyResult(study.study_name, parameters, float(best.value or 0), best.number, run_id, states)
+    value, number = float(best.value or 0), best.number
+    trials, rule = finished_trials(study), search.experiment.stop_rule
+    stopped = reason_to_end(trials, rule, search.wanted) if search.binding else None
+    if stopped:
+        print(f"{search.name}: {end_text(trials, rule, search.wanted, stopped)}", file=sys.stderr)
+    return StudyResult(study.study_name, parameters, value, number, run_id, states, stopped)
+
+
+def study_history(name: str, storage: str | None = None) -> list[Finished]:
+    """Trials of a study that ended, in the order of their finish."""
+    import optuna
+
+    return finished_trials(optuna.load_study(study_name=name, storage=open_storage(storage)))
 
 
 def study_figures(name: str, storage: str | None = None) -> dict[str, Any]:

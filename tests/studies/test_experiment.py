@@ -10,6 +10,7 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.learning.splits import SplitRule
 from glacier_ml.studies.experiment import Choices, Experiment, Range, read_experiment
+from glacier_ml.studies.stopping import Plateau
 
 SHIPPED = Path(__file__).resolve().parents[2] / "experiments"
 UNET = {
@@ -119,6 +120,16 @@ PARAMETERS = UNET["parameters"]
             "parameters: .*'spectrall' is not a feature",
         ),
         ({"parameters": {**PARAMETERS, "tile_size": 100}}, "parameters: tile_size: 100 px is no multiple"),
+        ({"stop": {"patience": 5}}, r"stop\.rule: Field required"),
+        ({"stop": {"rule": "median"}}, r"stop\.rule: Input should be 'plateau' \(found 'median'\)"),
+        ({"stop": {"rule": "plateau", "patiance": 5}}, r"stop\.patiance: unknown key"),
+        ({"stop": {"rule": "plateau", "patience": 0}}, r"stop\.patience: .*greater than or equal to 1"),
+        ({"stop": {"rule": "plateau", "patience": 2.5}}, r"stop\.patience: .*valid integer"),
+        ({"stop": {"rule": "plateau", "gain": -0.1}}, r"stop\.gain: .*greater than or equal to 0"),
+        ({"stop": {"rule": "plateau", "gain": 1}}, r"stop\.gain: .*less than 1"),
+        ({"stop": {"rule": "plateau", "at_least": 0}}, r"stop\.at_least: .*greater than or equal to 1"),
+        ({"stop": "never"}, r"stop: Input should be 'none' \(found 'never'\)"),
+        ({"stop": False}, r"stop: .*dictionary.*\(found False\)"),
     ],
 )
 def test_a_mistake_is_told_with_file_and_key(written, changed, match):
@@ -152,6 +163,29 @@ def test_a_grid_needs_choices(written):
     refused(written(sampler="grid"), "sampler: a grid needs choices for every searched parameter")
     choices = {"levels": {"choices": [4, 5]}}
     assert read_experiment(written(sampler="grid", search=choices)).sampler == "grid"
+
+
+def test_a_rule_for_stopping_is_read_with_its_defaults(written):
+    stop = {"rule": "plateau", "patience": 5, "gain": 0.01, "at_least": 6}
+    assert read_experiment(written(stop=stop)).stop_rule == Plateau(patience=5, gain=0.01, at_least=6)
+    assert read_experiment(written(stop={"rule": "plateau"})).stop_rule == Plateau()
+    assert read_experiment(written()).stop_rule == Plateau()  # to advise by
+    text = yaml.safe_dump(UNET) + "stop: none\n"
+    assert read_experiment(written(text)).stop_rule is None
+
+
+def test_the_points_of_a_grid_are_all_tried(written):
+    grid = {"sampler": "grid", "search": {"levels": {"choices": [4, 5]}}}
+    assert read_experiment(written(**grid)).stop_rule is None
+    assert read_experiment(written(**grid, stop="none")).stop_rule is None
+    refused(written(**grid, stop={"rule": "plateau"}), "stop: a grid tries all of its points; leave stop out")
+
+
+def test_a_variant_keeps_the_rule_for_stopping(written):
+    budgets = {"tiny": {"parameters": {"epochs": 1}}}
+    for stop in ({"rule": "plateau", "patience": 5}, "none"):
+        experiment = read_experiment(written(stop=stop, budgets=budgets))
+        assert experiment.variant("sound", "tiny").stop_rule == experiment.stop_rule
 
 
 @pytest.mark.parametrize("missing", ["name", "parameters"])
@@ -197,6 +231,7 @@ CHANGES = {
     "split_seed": 1,
     "split": {"gap": 8},
     "trials": 99,
+    "stop": {"rule": "plateau"},
     "final_epochs": 3,
     "sampler": "random",
     "pruner": "none",
@@ -212,7 +247,7 @@ def test_the_digest_ignores_what_shapes_no_trial_and_nothing_else(written):
     same = {
         name for name, value in CHANGES.items() if read_experiment(written(**{name: value})).digest == digest
     }
-    assert same == {"title", "trials", "thresholds", "protocols", "budgets"}
+    assert same == {"title", "trials", "stop", "thresholds", "protocols", "budgets"}
     assert re.fullmatch("[0-9a-f]{64}", digest)
 
 

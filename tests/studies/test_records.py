@@ -4,7 +4,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from glacier_ml.studies.records import count_states, study_trials
+from glacier_ml.studies.records import count_states, finished_trials, study_trials
+from glacier_ml.studies.stopping import Finished
 
 
 @pytest.fixture
@@ -50,3 +51,16 @@ def test_what_was_interrupted_or_dropped_counts_nowhere(study):
 
 def test_a_study_that_is_not_there_has_no_trials(study):
     assert study_trials("another", study._storage) == []
+
+
+def test_ended_trials_come_in_the_order_of_their_finish():
+    study = optuna.create_study(direction="maximize")
+    late, pruned, failed, dropped = (study.ask() for _ in range(4))
+    pruned.report(0.3, 0)
+    study.tell(pruned, state=TrialState.PRUNED)
+    study.tell(failed, state=TrialState.FAIL)
+    dropped.set_user_attr("dropped", "there are enough")
+    study.tell(dropped, state=TrialState.FAIL)
+    assert finished_trials(study) == [Finished(0.3, "pruned", 1), Finished(None, "failed", 2)]
+    study.tell(late, 0.7)
+    assert finished_trials(study)[-1] == Finished(0.7, "complete", 0)

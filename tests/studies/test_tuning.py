@@ -21,31 +21,6 @@ def data():
     return tiny_training()
 
 
-@pytest.fixture
-def trained(store, monkeypatch, tiny_classifier):
-    """Replace training by a script: `trained(script)` gives the list of the parameters that were tried.
-
-    `script(number, parameters)` is a trial's validation IoU by epoch, or what it raises.
-    """
-    tried = []
-
-    def replace(script):
-        def run_trial(parameters, data, *, seed, memory_limit, on_epoch, **_):
-            tried.append(parameters)
-            history = script(len(tried) - 1, parameters)
-            if isinstance(history, Exception):
-                raise history
-            for epoch, value in enumerate(history):
-                on_epoch(epoch, {"val/iou": value})
-            return SimpleNamespace(best={"val/iou": max(history)}, classifier=tiny_classifier)
-
-        monkeypatch.setattr(searching, "run_trial", run_trial)
-        monkeypatch.setattr(tracking, "log_classifier", lambda classifier: None)
-        return tried
-
-    return replace
-
-
 def bowl(number, parameters):
     """IoU by epoch that is highest at 4 nodes and a small learning rate."""
     value = 0.9 - 0.05 * parameters.nodes - parameters.learning_rate
@@ -314,7 +289,7 @@ def test_the_study_s_run_says_what_was_studied(beside_project, tiny_project):
     assert (study.data.tags["trials_complete"], study.data.tags["trials_failed"]) == ("2", "0")
     assert study.data.metrics["best/iou"] == result.value
     assert {"best_parameters.json", "experiment.json", "data.json"} <= artifacts(study)
-    assert {"study/history.html", "study/slices.html"} <= artifacts(study, "study")
+    assert {"study/history.html", "study/slices.html", "study/progress.png"} <= artifacts(study, "study")
     best = tracking.logged_dict(study.info.run_id, "best_parameters.json")
     assert best == result.best.model_dump()
     assert tracking.logged_dict(study.info.run_id, "data.json")["scenes"] == ["early", "fjord"]
