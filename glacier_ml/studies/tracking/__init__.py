@@ -4,6 +4,7 @@ MLflow's own defaults are kept: `mlflow.db` in the working folder, artifacts und
 without arguments shows what was tracked.
 """
 
+from glacier_ml.studies.tracking.environment import environment_tags
 from glacier_ml.studies.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -15,7 +16,6 @@ from glacier_ml.studies.tracking.registry import (
 )
 from glacier_ml.studies.tracking.runs import (
     active_run_id,
-    environment_tags,
     log_classifier,
     log_dict,
     log_epochs,
@@ -29,12 +29,12 @@ from glacier_ml.studies.tracking.runs import (
     run_exists,
     run_parameters,
     run_tags,
-    runs_link,
     set_tags,
     start_run,
     tag_run,
 )
 from glacier_ml.studies.tracking.search import finished_run, run_history, run_metrics
+from glacier_ml.studies.tracking.views import runs_link
 
 __all__ = [
     "CHALLENGER",

@@ -10,14 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.studies.tracking.runs import (
-    PACKAGE,
-    active_run_id,
-    client,
-    log_metrics,
-    package_version,
-    tracking_uri,
-)
+from glacier_ml.studies.tracking.environment import PACKAGE, package_version
+from glacier_ml.studies.tracking.runs import active_run_id, client, log_metrics, tracking_uri
 
 if TYPE_CHECKING:
     from glacier_ml.learning.classifier import NetworkClassifier

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import re
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
 
 from glacier_ml.errors import GlacierError
 
@@ -28,17 +24,6 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 EXPERIMENT = "glacier_ml"
-PACKAGE = Path(__file__).resolve().parent.parent.parent
-REPORTED_PACKAGES = (
-    "glacier_ml",
-    "keras",
-    "mlflow",
-    "numpy",
-    "optuna",
-    "rasterio",
-    "scikit-learn",
-    "tensorflow",
-)
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100  # MLflow's limits
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # such as bold-crane-481
@@ -325,56 +310,3 @@ def run_classifier(run_id: str) -> NetworkClassifier | None:
     if not client().list_artifacts(run_id, "classifier"):
         return None
     return NetworkClassifier.load(Path(client().download_artifacts(run_id, "classifier")))
-
-
-def runs_link(parent: str, metric: str, tags: Mapping[str, str] | None = None) -> str:
-    """Address of the page that ranks runs by a metric: bars, curves overlaid, best first.
-
-    Parameters
-    ----------
-    parent : str
-        Id of the run whose children are shown, or those of the run that its tag `study_run` names: a resumed
-        study's trials lie under the run that began it.
-    metric : str
-        Such as 'best/iou'.
-    tags : mapping, optional
-        Show the runs of the parent's experiment with these tags instead, such as `{'study': ...}`.
-    """
-    uri = tracking_uri()
-    base = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
-    run = client().get_run(parent)
-    wanted = tags or {"mlflow.parentRunId": run.data.tags.get("study_run", parent)}
-    query = {
-        "workflowType": "machine_learning",
-        "compareRunsMode": "CHART",
-        "searchFilter": " and ".join(f"tags.`{key}` = '{value}'" for key, value in wanted.items()),
-        "orderByKey": f"metrics.`{metric}`",
-        "orderByAsc": "false",
-    }
-    return f"{base}/#/experiments/{run.info.experiment_id}/runs?{urlencode(query, quote_via=quote)}"
-
-
-def environment_tags() -> dict[str, str]:
-    """Tell what ran: versions, platform, and the Git commit where the code lies in a checkout."""
-    tags = {"python": platform.python_version(), "platform": platform.platform()}
-    tags |= {package: version for package in REPORTED_PACKAGES if (version := package_version(package))}
-    if commit := _git("ls-files", "__init__.py") and _git("rev-parse", "HEAD"):
-        tags["git_commit"] = commit + ("-changed" if _git("status", "--porcelain", "--", ".") else "")
-    return tags
-
-
-def _git(*arguments: str) -> str:
-    """Output of a git command in the package's folder, empty where it fails."""
-    try:
-        done = subprocess.run(["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def package_version(package: str) -> str | None:
-    """Version of an installed package, None where it is not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
