@@ -6,9 +6,12 @@ Colours of right and wrong are from Okabe and Ito's palette, which colour-blind 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from glacier_ml.evaluation.boundaries import pixel_size_m
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 Image = NDArray[np.float32]
+Photograph = NDArray[np.uint8]
 
 FALSE_COLOUR = ("swir1", "nir", "red")
 NO_DATA = (0.85, 0.85, 0.85)
@@ -35,6 +39,7 @@ OUTCOMES = {
 }
 OUTLINE_COLOUR = (1.0, 0.95, 0.0)
 PANELS_ACROSS = 4
+MAP_SIDE = 512  # px of an outcome map, without its legend
 _LONGEST_SIDE = 900  # px drawn of a map: more is not seen and makes files of many megabytes
 _STRETCH = (1, 99)  # percent of the valid pixels at which a band is black and white
 
@@ -158,27 +163,86 @@ def validation_panel(
         Above the panels; the scene's name without it.
     """
     counted = shown & scene.valid & np.isfinite(probability)
-    mapped = probability >= threshold
-    scored = confusion(mask, mapped, counted)
+    scored, share = confusion(mask, probability >= threshold, counted), _percent(mask, counted)
+    text = plain(title or scene.name) + f", {np.count_nonzero(counted):,} validation pixels"
+    step = display_step(scene.shape)
+    scene, *thin = _thinned(scene, step), *_every(step, mask, probability, shown, counted)
+    mask, probability, shown, counted = thin
     truth = np.where(mask[..., None], OUTCOMES["glacier, mapped"], OUTCOMES["not glacier, left out"])
+    errors = outcome_image(mask, probability >= threshold, counted)
     figure = new_figure(*panel_size(scene.shape, 4))
     images = {
         "false colour (SWIR1, NIR, red)": _faded(false_colour(scene), shown),
-        f"truth: glacier {_percent(mask, counted)}": _faded(truth, shown & scene.valid),
-        f"probability, threshold {threshold:.2f}": probability,
-        f"errors: IoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}": outcome_image(mask, mapped, counted),
+        f"truth: glacier {share}": _faded(truth, shown & scene.valid),
+        f"probability, threshold {threshold:.2f}": np.where(counted, probability, np.nan),
+        f"errors: IoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}": errors,
     }
     for position, (name, image) in enumerate(images.items(), start=1):
         axes = figure.add_subplot(1, 4, position)
-        if image is probability:
-            _show_probability(figure, axes, np.where(counted, probability, np.nan))
+        if image.ndim == 2:
+            _show_probability(figure, axes, image)
         else:
             show_panel(axes, image)
         axes.set_title(name, fontsize=9)
         add_scale_bar(axes, scene)
     _add_outcomes(figure)
-    figure.suptitle(plain(title or scene.name) + f", {np.count_nonzero(counted):,} validation pixels")
+    figure.suptitle(text)
     return figure
+
+
+def outcome_map(scene: Scene, mask: Mask, probability: Image, threshold: float, shown: Mask) -> Photograph:
+    """Picture of right and wrong pixels over a faded scene, small and alike enough for a grid of many.
+
+    Parameters
+    ----------
+    scene, mask, probability, threshold, shown
+        As `validation_panel`.
+
+    Returns
+    -------
+    ndarray
+        uint8 (rows, columns, 3), its longest side `MAP_SIDE` pixels at most; a legend lies below the map.
+    """
+    step = max(1, -(-max(scene.shape) // MAP_SIDE))
+    scene, (mask, probability, shown) = _thinned(scene, step), _every(step, mask, probability, shown)
+    counted = shown & scene.valid & np.isfinite(probability)
+    drawn = 0.6 * false_colour(scene).mean(axis=-1, keepdims=True).repeat(3, axis=-1) + 0.4
+    outcomes = outcome_image(mask, probability >= threshold, counted)
+    drawn[counted] = outcomes[counted]
+    return np.concatenate([_bytes(drawn), _legend(drawn.shape[1])])
+
+
+def _every(step: int, *maps: NDArray) -> list[NDArray]:
+    return [one[::step, ::step] for one in maps]
+
+
+def _thinned(scene: Scene, step: int) -> Scene:
+    """Every so many pixels of a scene: what false colour needs of it."""
+    valid, *bands = _every(step, scene.valid, *(scene.bands[band] for band in FALSE_COLOUR))
+    grid = replace(scene.grid, transform=scene.grid.transform @ Affine.scale(step), shape=valid.shape)
+    return replace(
+        scene, bands=dict(zip(FALSE_COLOUR, bands, strict=True)), valid=valid, grid=grid, quality={}
+    )
+
+
+def _bytes(image: Image) -> Photograph:
+    return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _legend(width: int) -> Photograph:
+    """Names of the outcomes in their colours, (rows, width, 3)."""
+    from matplotlib.patches import Patch
+
+    figure = new_figure(width / 100, 0.62)
+    figure.set_dpi(100)
+    names = ("found", "false", "missed", "left out")
+    keys = [
+        Patch(facecolor=colour, label=name) for name, colour in zip(names, OUTCOMES.values(), strict=True)
+    ]
+    figure.legend(handles=keys, loc="center", ncols=2, fontsize=11, frameon=False)
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
 
 
 def comparison_maps(maps: SceneMaps) -> Figure:

@@ -23,6 +23,7 @@ from glacier_ml.studies.contest import (
 from glacier_ml.studies.data import TrainingData, load_training_data
 from glacier_ml.studies.experiment import Experiment, read_experiment
 from glacier_ml.studies.folds import load_folds
+from glacier_ml.studies.overview import RANKED_BY, show_study, summarise
 from glacier_ml.studies.prediction import predict
 from glacier_ml.studies.progress import tell_epochs
 from glacier_ml.studies.promotion import challenged, promote
@@ -47,12 +48,14 @@ def run_study(network: str, experiment_path: str, data: str | None, **options: A
     name = study_name(experiment, training, options["seed"])
     with tracking.start_run(name, "study", parent=options.pop("parent", None)) as run_id:
         _log_inputs(experiment, training)
+        link = show_study(run_id, name, experiment, training)
         result = tune(experiment, training, **options)
         version = register_best(experiment, training, result, options["seed"])
         _log_result(result, options.get("storage"))
-        tracking.log_metrics({"best/iou": result.value, "trials": sum(result.states.values())})
+        tracking.set_tags({"mlflow.note.content": summarise(run_id, result, experiment, training, version)})
+        tracking.log_metrics({RANKED_BY: result.value, "trials": sum(result.states.values())})
         print(_summary(network, result, version))
-        print(f"compare the trials: {tracking.runs_link(run_id, 'best/iou')}")
+        print(f"compare the trials: {link}")
     return result
 
 
@@ -72,6 +75,7 @@ def _log_inputs(experiment: Experiment, training: TrainingData) -> None:
             **tracking.environment_tags(),
         }
     )
+    tracking.log_scenes(training.scenes, "training", training.catalog.source, training.digest)
     tracking.log_dict(experiment.model_dump(mode="json"), "experiment.json")
     tracking.log_dict(training.origin, "data.json")
 

@@ -4,10 +4,12 @@ MLflow's own defaults are kept: `mlflow.db` in the working folder, artifacts und
 without arguments shows what was tracked.
 """
 
+from glacier_ml.studies.tracking.datasets import log_scenes
 from glacier_ml.studies.tracking.environment import environment_tags
 from glacier_ml.studies.tracking.registry import (
     CHALLENGER,
     CHAMPION,
+    describe_model,
     load_classifier,
     model_version,
     move_alias,
@@ -21,6 +23,7 @@ from glacier_ml.studies.tracking.runs import (
     log_epochs,
     log_figure,
     log_files,
+    log_images,
     log_metrics,
     log_params,
     log_text,
@@ -34,12 +37,13 @@ from glacier_ml.studies.tracking.runs import (
     tag_run,
 )
 from glacier_ml.studies.tracking.search import finished_run, run_history, run_metrics
-from glacier_ml.studies.tracking.views import runs_link
+from glacier_ml.studies.tracking.views import map_key, runs_page, save_view, study_view, view_page
 
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "active_run_id",
+    "describe_model",
     "environment_tags",
     "finished_run",
     "load_classifier",
@@ -48,10 +52,13 @@ __all__ = [
     "log_epochs",
     "log_figure",
     "log_files",
+    "log_images",
     "log_metrics",
     "log_params",
+    "log_scenes",
     "log_text",
     "logged_dict",
+    "map_key",
     "model_version",
     "move_alias",
     "register_model",
@@ -59,11 +66,14 @@ __all__ = [
     "run_exists",
     "run_history",
     "run_metrics",
+    "runs_page",
     "run_parameters",
     "run_tags",
-    "runs_link",
+    "save_view",
     "set_tags",
     "start_run",
+    "study_view",
     "tag_run",
     "version_of",
+    "view_page",
 ]

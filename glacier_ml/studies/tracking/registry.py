@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,28 @@ REQUIREMENTS = ("affine", "keras", "numpy", "pydantic", "rasterio", "tensorflow"
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/]+)|/(?P<version>[^/]+))")
 
 
+def describe_model(name: str, description: str, tags: Mapping[str, str]) -> None:
+    """Say on a registered model's page what it is, whatever its version; what is there already stays."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        known = client().get_registered_model(name)
+    except MlflowException:
+        client().create_registered_model(name, tags=dict(tags), description=description)
+        return
+    if not known.description:
+        client().update_registered_model(name, description)
+    for key, value in tags.items():
+        if key not in known.tags:
+            client().set_registered_model_tag(name, key, value)
+
+
 def register_model(
-    folder: Path, name: str, metrics: Mapping[str, float], tags: Mapping[str, object], description: str
+    folder: Path,
+    name: str,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, object],
+    describe: Callable[[str], str],
 ) -> str:
     """Package a saved classifier with the code that it needs and register it as the challenger.
 
@@ -40,8 +60,8 @@ def register_model(
         Shown with the model and logged in the run.
     tags : mapping
         Tags of the version.
-    description : str
-        A sentence or two for the reader of the registry.
+    describe : callable
+        Version to its description in Markdown, for the reader of the registry.
 
     Returns
     -------
@@ -56,7 +76,7 @@ def register_model(
     log_metrics(metrics, model=logged.model_id)
     plain = {"bands": " ".join(bands), **{key: str(value) for key, value in tags.items()}}
     version = mlflow.register_model(logged.model_uri, name, tags=plain).version
-    client().update_model_version(name, str(version), description)
+    client().update_model_version(name, str(version), describe(str(version)))
     move_alias(name, CHALLENGER, str(version))
     return str(version)
 
