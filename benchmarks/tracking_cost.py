@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from glacier_ml.evaluation import figures
-from glacier_ml.studies import tracking, tuning
+from glacier_ml.studies import tracking, trial, tuning
 from glacier_ml.studies.data import load_training_data
 from glacier_ml.studies.experiment import read_experiment
 
@@ -90,20 +90,20 @@ def put_in(clock: Clock) -> list[Seconds]:
         if callable(function):
             setattr(tracking, name, clock.timed(f"tracking: {name}", function))
     tracking.start_run = clock.run(tracking.start_run.__wrapped__)  # type: ignore[assignment]
-    drawing = ("learning_curve", "validation_panel", "outcome_map", "confusion_matrix")
-    for name in filter(functools.partial(hasattr, figures), drawing):
+    for name in ("learning_curve", "validation_panel", "confusion_matrix"):
         setattr(figures, name, clock.timed("drawing", getattr(figures, name)))
+    trial.outcome_map = clock.timed("drawing", trial.outcome_map)
     Figure.savefig = clock.timed("drawing", Figure.savefig)
     trials: list[Seconds] = []
     one = tuning.Trial.__call__
 
-    def trial(self: Any, given: Any) -> float:
+    def timed_trial(self: Any, given: Any) -> float:
         clock.seconds = defaultdict(float)
         trials.append(clock.seconds)
         with clock.time("training and validation"):
             return one(self, given)
 
-    tuning.Trial.__call__ = trial  # type: ignore[method-assign]
+    tuning.Trial.__call__ = timed_trial  # type: ignore[method-assign]
     return trials
 
 

@@ -59,7 +59,7 @@ def summarise(
             "",
             f"[Compare the trials]({tracking.view_page(run_id, result.name)}): ranking, curves, maps, "
             f"parameters; or [those of all studies]({tracking.view_page(run_id, _all_of(experiment))}). "
-            "Trials that were pruned or failed are pale, and say so in their names.",
+            "Trials that were pruned or failed are grey, and say so in their names.",
             "",
             "| searched | best trial |",
             "|---|---|",

@@ -10,6 +10,7 @@ import numpy as np
 
 from glacier_ml.evaluation import figures
 from glacier_ml.evaluation.metrics import Confusion, confusion
+from glacier_ml.evaluation.outcome_maps import outcome_map
 from glacier_ml.evaluation.yardstick import block_counts, measure
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.parameters import AnyParameters
@@ -19,7 +20,6 @@ from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData, check_recipe
 
 DECADES = ("learning_rate", "penalty")  # parameters that are thought of and searched in powers of ten
-TRIAL_DPI = 80  # of a trial's pictures, of which there are many
 
 
 def run_trial(
@@ -130,9 +130,8 @@ def log_pictures(fitted: Fitted, data: TrainingData) -> None:
         title = f"{scene.scene.name}: {part} {np.nan_to_num(counts.iou):.3f}"
         mapped = (scene.scene, scene.truth, probability, threshold, shown)
         drawn[f"validation/{scene.scene.name}.png"] = figures.validation_panel(*mapped, title)
-        maps[tracking.map_key(scene.scene.name)] = figures.outcome_map(*mapped)
+        maps[tracking.map_key(scene.scene.name)] = outcome_map(*mapped)
     drawn["confusion_matrix.png"] = figures.confusion_matrix(pooled)
     for path, figure in drawn.items():
-        figure.set_dpi(TRIAL_DPI)
         tracking.log_figure(figure, path)
     tracking.log_images(maps)

@@ -138,35 +138,6 @@ def test_a_large_scene_s_panel_counts_every_pixel_and_draws_some(tmp_path):
     assert {axes.images[0].get_array().shape[:2] for axes in figure.axes if axes.images} >= {(500, 600)}
 
 
-def colour_of(name):
-    return np.round(255 * np.array(figures.OUTCOMES[name])).astype(np.uint8)
-
-
-def test_an_outcome_map_shows_right_and_wrong_on_the_shown_pixels(scene, mask):
-    shown = np.zeros(scene.shape, dtype=bool)
-    shown[10:30, 0:45] = True  # rows 10 to 19 are glacier
-    probability = np.full(scene.shape, 0.9, dtype=np.float32)
-    image = figures.outcome_map(scene, mask, probability, 0.5, shown)
-    assert image.dtype == np.uint8 and image.shape[1:] == (80, 3) and image.shape[0] > 60
-    np.testing.assert_array_equal(image[15, 20], colour_of("glacier, mapped"))
-    np.testing.assert_array_equal(image[25, 20], colour_of("not glacier, mapped (false positive)"))
-    none = figures.outcome_map(scene, mask, 1 - probability, 0.5, shown)
-    np.testing.assert_array_equal(none[15, 20], colour_of("glacier, missed (false negative)"))
-    np.testing.assert_array_equal(none[25, 20], colour_of("not glacier, left out"))
-    # Elsewhere, and where there is no data, the scene shines through, grey and the same in both.
-    elsewhere = ~(shown & scene.valid)
-    np.testing.assert_array_equal(image[:60][elsewhere], none[:60][elsewhere])
-    assert (np.ptp(image[:60][elsewhere].astype(int), axis=-1) == 0).all()
-
-
-def test_outcome_maps_are_small(tmp_path):
-    large = made_scene((1300, 900))
-    mask = np.zeros(large.shape, dtype=bool)
-    image = figures.outcome_map(large, mask, np.zeros(large.shape, np.float32), 0.5, ~mask)
-    # Every third pixel: 1300 / 3 = 433.3, the last one included.
-    assert image.shape[1] == 300 and 434 < image.shape[0] < 434 + 100
-
-
 def test_comparison_maps_have_a_panel_a_classifier(scene, mask, tmp_path):
     probability = np.where(mask, 0.8, 0.1).astype(np.float32)
     maps = SceneMaps(

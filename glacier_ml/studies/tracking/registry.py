@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 CHALLENGER, CHAMPION = "challenger", "champion"
 # What `glacier_ml.learning.classifier` needs to predict, and no more: a test holds it to the imports.
 REQUIREMENTS = ("affine", "keras", "numpy", "pydantic", "rasterio", "tensorflow")
+Describe = Callable[[str], str]
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/]+)|/(?P<version>[^/]+))")
 
 
@@ -39,11 +40,7 @@ def describe_model(name: str, description: str, tags: Mapping[str, str]) -> None
 
 
 def register_model(
-    folder: Path,
-    name: str,
-    metrics: Mapping[str, float],
-    tags: Mapping[str, object],
-    describe: Callable[[str], str],
+    folder: Path, name: str, metrics: Mapping[str, float], tags: Mapping[str, object], describe: Describe
 ) -> str:
     """Package a saved classifier with the code that it needs and register it as the challenger.
 

@@ -27,8 +27,8 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 EXPERIMENT = "glacier_ml"
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100  # MLflow's limits
-# Of trials that did not complete: pale, where MLflow gives every other run a strong colour of its own.
-COLOURS = {"pruned": "#BDBDBD", "failed": "#F2A6A0", "killed": "#D9C3A5"}
+# Of trials that did not complete: greys, of which MLflow gives other runs none.
+COLOURS = {"pruned": "#A8A8A8", "failed": "#DCDCDC", "killed": "#DCDCDC"}
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # such as bold-crane-481
 

@@ -40,44 +40,43 @@ def study_view(
     scenes : sequence of str
         Names of the scenes that the trials map.
     """
-    few = list(scenes)[:SHOWN_SCENES] if len(scenes) > 1 else []
-    bars = [objective, *(f"{objective}_{scene}" for scene in few)]
-    curves = ["val/iou", "val/loss", "train/loss"]
-    sections = {
-        "Ranking": [_bars(metric) for metric in bars],
-        "Curves": [_curves(metric) for metric in curves],
-        "Maps": [_maps([map_key(scene) for scene in list(scenes)[:SHOWN_SCENES]])],
+    shown = list(scenes)[:SHOWN_SCENES]
+    by_scene = [f"{objective}_{scene}" for scene in shown if len(scenes) > 1]
+    plots = {
+        "Ranking": [_bars(metric) for metric in (objective, *by_scene)],
+        "Curves": [_curves(metric) for metric in ("val/iou", "val/loss", "train/loss")],
+        "Maps": [_maps([map_key(scene) for scene in shown])],
         "Parameters": [_coordinates(list(searched.values()), "val/iou")],
     }
-    rows = min(len(scenes), ROWS_SHOWN)
-    layout = {
-        "Maps": {"columns": 1, "cardHeight": 140 + 290 * rows},  # [px]
-        "Parameters": {"columns": 1, "cardHeight": 460},
-    }
-    columns = [
-        *(f"tags.`{tag}`" for tag in ("study", "state", "reason")),
-        f"metrics.`{objective}`",
-        *(f"params.`{name}`" for name in searched),
-    ]
+    heights = {"Maps": 120 + 270 * min(len(shown), ROWS_SHOWN), "Parameters": 460}  # [px]
+    tags = (f"tags.`{tag}`" for tag in ("study", "state", "reason"))
     return {
         "searchFilter": f"tags.`kind` = 'trial' and {trials}",
         "orderByKey": f"metrics.`{objective}`",
         "orderByAsc": False,
-        "selectedColumns": columns,
+        "selectedColumns": [*tags, f"metrics.`{objective}`", *(f"params.`{name}`" for name in searched)],
         "runsHiddenMode": "FIRST_20_RUNS",
         "isAccordionReordered": True,  # else sections stand in the order of the alphabet
-        "compareRunCharts": [
-            {"uuid": f"{name}-{number}", "metricSectionId": name, "deleted": False} | card
-            for name, cards in sections.items()
-            for number, card in enumerate(cards)
-        ],
+        "compareRunCharts": _placed(plots),
         "compareRunSections": [
-            {"uuid": name, "name": name, "display": name in sections, "isReordered": True, "deleted": False}
-            | {"isGenerated": False}
-            | layout.get(name, {})
-            for name in (*sections, *FOLDED)
+            _section(name, name in plots, heights.get(name)) for name in (*plots, *FOLDED)
         ],
     }
+
+
+def _placed(plots: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Plots, each with its section and an id of its own."""
+    return [
+        {"uuid": f"{section}-{number}", "metricSectionId": section, "deleted": False} | plot
+        for section, several in plots.items()
+        for number, plot in enumerate(several)
+    ]
+
+
+def _section(name: str, unfolded: bool, height: int | None = None) -> dict[str, Any]:
+    """Part of a page; one plot across it where its height is given."""
+    about = {"uuid": name, "name": name, "display": unfolded, "isReordered": True, "deleted": False}
+    return about | ({"columns": 1, "cardHeight": height} if height else {})
 
 
 def map_key(scene: str) -> str:
@@ -94,7 +93,7 @@ def map_key(scene: str) -> str:
 
 
 def _bars(metric: str) -> dict[str, Any]:
-    return {"type": "BAR", "metricKey": metric, "displayName": metric, "runsCountToCompare": 20}
+    return {"type": "BAR", "metricKey": metric, "runsCountToCompare": 20}
 
 
 def _curves(metric: str) -> dict[str, Any]:
@@ -102,7 +101,6 @@ def _curves(metric: str) -> dict[str, Any]:
         "type": "LINE",
         "metricKey": metric,
         "selectedMetricKeys": [metric],
-        "displayName": f"{metric} by epoch",
         "runsCountToCompare": 20,
         "lineSmoothness": 0,
         "xAxisKey": "step",
@@ -115,7 +113,7 @@ def _curves(metric: str) -> dict[str, Any]:
 
 
 def _maps(keys: list[str]) -> dict[str, Any]:
-    return {"type": "IMAGE", "imageKeys": keys, "step": 0, "showRunParams": False, "displayName": "maps"}
+    return {"type": "IMAGE", "imageKeys": keys, "step": 0, "showRunParams": False}
 
 
 def _coordinates(parameters: list[str], metric: str) -> dict[str, Any]:
