@@ -20,7 +20,7 @@ from glacier_ml.evaluation.figures import (
 from glacier_ml.scenes.scene import Scene
 
 Photograph = NDArray[np.uint8]
-MAP_SIDE = 512  # px of a map, without its legend
+MAP_SIDE = 384  # px of a map, without its legend
 
 
 def outcome_map(scene: Scene, mask: Mask, probability: Image, threshold: float, shown: Mask) -> Photograph:
@@ -54,12 +54,14 @@ def _legend(width: int) -> Photograph:
     """Names of the outcomes in their colours, (rows, width, 3)."""
     from matplotlib.patches import Patch
 
-    figure = new_figure((width + 0.5) / 100, 0.62, layout=None)  # 29 / 100 * 100 is less than 29
+    figure = new_figure((width + 0.5) / 100, 0.5, layout=None)  # 29 / 100 * 100 is less than 29
     figure.set_dpi(100)
     names = ("found", "false", "missed", "left out")
     keys = [
         Patch(facecolor=colour, label=name) for name, colour in zip(names, OUTCOMES.values(), strict=True)
     ]
-    figure.legend(handles=keys, loc="center", ncols=2, fontsize=11, frameon=False)
+    figure.legend(
+        handles=keys, loc="center", ncols=2, fontsize=9, frameon=False, handlelength=1, columnspacing=1
+    )
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]

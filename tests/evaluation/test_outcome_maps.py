@@ -54,8 +54,8 @@ def test_outcome_maps_are_small():
     large = ramp_scene((1300, 900))
     mask = np.zeros(large.shape, dtype=bool)
     image = outcome_map(large, mask, np.zeros(large.shape, np.float32), 0.5, ~mask)
-    # Every third pixel: 1300 / 3 = 433.3, the last one included.
-    assert image.shape[1] == 300 and 434 < image.shape[0] < 434 + 100
+    # Every fourth pixel, since 1300 / 3 = 433 are too many; and a legend.
+    assert image.shape[1] == 225 and 325 < image.shape[0] < 325 + 100
 
 
 @pytest.mark.parametrize("columns", [1, 24, 52, 53, 110])
