@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from glacier_ml.evaluation import figures
-from glacier_ml.studies import tracking, trial, tuning
+from glacier_ml.studies import searching, tracking, trial, tuning
 from glacier_ml.studies.data import load_training_data
 from glacier_ml.studies.experiment import read_experiment
 
@@ -95,15 +95,15 @@ def put_in(clock: Clock) -> list[Seconds]:
     trial.outcome_map = clock.timed("drawing", trial.outcome_map)
     Figure.savefig = clock.timed("drawing", Figure.savefig)
     trials: list[Seconds] = []
-    one = tuning.Trial.__call__
+    one = searching.Trial.__call__
 
-    def timed_trial(self: Any, given: Any) -> float:
+    def timed_trial(self: Any, study: Any) -> None:
         clock.seconds = defaultdict(float)
         trials.append(clock.seconds)
         with clock.time("training and validation"):
-            return one(self, given)
+            one(self, study)
 
-    tuning.Trial.__call__ = timed_trial  # type: ignore[method-assign]
+    searching.Trial.__call__ = timed_trial  # type: ignore[method-assign]
     return trials
 
 

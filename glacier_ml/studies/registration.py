@@ -20,8 +20,9 @@ from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Experiment
 from glacier_ml.studies.model_card import Candidate, model_card, model_name, model_summary
 from glacier_ml.studies.progress import tell_epochs
+from glacier_ml.studies.searching import memory_limit
 from glacier_ml.studies.trial import run_trial
-from glacier_ml.studies.tuning import StudyResult, memory_limit
+from glacier_ml.studies.tuning import StudyResult
 
 
 def prepare_candidate(

@@ -18,6 +18,7 @@ from glacier_ml.learning.recipe import ReportSamples
 from glacier_ml.learning.training import Fitted, Metrics, fit
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData, check_recipe
+from glacier_ml.studies.processes import unbroken
 
 DECADES = ("learning_rate", "penalty")  # parameters that are thought of and searched in powers of ten
 
@@ -34,14 +35,12 @@ def run_trial(
 ) -> Fitted:
     """Train inside the active run and log what there is to see of it.
 
-    Logged are the parameters first, and at the end - whatever it is - the metrics of every epoch; then the
-    best epoch's metrics, its counts block by block (`validation_blocks.json`), and with `pictures` the
-    learning curve, the validation maps and the confusion matrix.
+    Logged are parameters and scenes first, and at the end - whatever it is - the metrics of every epoch; then the
+    best epoch's, its counts by block (`validation_blocks.json`), and with `pictures` curve, maps, confusion.
     """
     check_recipe(parameters, data)
-    tracking.log_params(flat_parameters(parameters) | {"seed": seed})
-    tracking.log_scenes(data.scenes, "training", data.catalog.source, data.digest, each=False)
-    tracking.log_dict(parameters.model_dump(), "parameters.json")
+    with unbroken():
+        _log_inputs(parameters, data, seed)
     history: list[Metrics] = []
 
     def note(epoch: int, metrics: Metrics) -> None:
@@ -56,11 +55,19 @@ def run_trial(
         options = {"seed": seed, "memory_limit": memory_limit, "on_epoch": note, "initial": initial}
         fitted = fit(parameters, data.scenes, data.split, validate, **options)  # type: ignore[arg-type]
     finally:
-        tracking.log_epochs(history)
-    _log_outcome(fitted, data)
-    if pictures:
-        log_pictures(fitted, data)
+        with unbroken():
+            tracking.log_epochs(history)
+    with unbroken():
+        _log_outcome(fitted, data)
+        if pictures:
+            log_pictures(fitted, data)
     return fitted
+
+
+def _log_inputs(parameters: AnyParameters, data: TrainingData, seed: int) -> None:
+    tracking.log_params(flat_parameters(parameters) | {"seed": seed})
+    tracking.log_scenes(data.scenes, "training", data.catalog.source, data.digest, each=False)
+    tracking.log_dict(parameters.model_dump(), "parameters.json")
 
 
 def validation_blocks(fitted: Fitted, data: TrainingData) -> dict[str, Any]:

@@ -5,6 +5,7 @@ without arguments shows what was tracked.
 """
 
 from glacier_ml.studies.tracking.datasets import log_scenes
+from glacier_ml.studies.tracking.endings import complete_run, end_run
 from glacier_ml.studies.tracking.environment import environment_tags
 from glacier_ml.studies.tracking.registry import (
     CHALLENGER,
@@ -43,6 +44,8 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "active_run_id",
+    "complete_run",
+    "end_run",
     "describe_model",
     "environment_tags",
     "finished_run",

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.studies.processes import unbroken
 
 if TYPE_CHECKING:
     import numpy as np
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from numpy.typing import NDArray
 
     from glacier_ml.learning.classifier import NetworkClassifier
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 # Before anything imports mlflow: it reports every database table and every file of a model otherwise.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
 
 EXPERIMENT = "glacier_ml"
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100  # MLflow's limits
@@ -61,7 +64,8 @@ def start_run(
     str
         The run's id.
     """
-    run_id = _open_run(name, parent, {"kind": kind, "state": "running", **(tags or {})})
+    with unbroken():  # an exception amid a transaction would leave the database locked
+        run_id = _open_run(name, parent, {"kind": kind, "state": "running", **(tags or {})})
     try:
         yield run_id
     except Exception as error:
@@ -109,18 +113,23 @@ def _close_run(run_id: str, state: str, reason: str | None = None) -> None:
     """End the run; a state that the block has set stays, so that a pruned trial's exception is no failure."""
     from mlflow.entities import RunTag
 
-    run = client().get_run(run_id)
-    told = run.data.tags
-    settled = told["state"] if told.get("state") in STATUS else state
-    tags = {}
-    if told.get("state") == "running":
-        tags = {"state": state} | ({"reason": reason} if reason else {})
-    if told.get("kind") == "trial" and settled in COLOURS:
-        # MLflow's charts show a run's name and colour, and no other tag.
-        tags |= {"mlflow.runName": f"{run.info.run_name} {settled}", "mlflow.runColor": COLOURS[settled]}
-    if tags:
-        client().log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-    _mlflow().end_run(STATUS[settled])
+    with unbroken():
+        run = client().get_run(run_id)
+        told = run.data.tags
+        settled = told["state"] if told.get("state") in STATUS else state
+        tags = end_marks(run, settled)
+        if told.get("state") == "running":
+            tags |= {"state": state} | ({"reason": reason} if reason else {})
+        if tags:
+            client().log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        _mlflow().end_run(STATUS[settled])
+
+
+def end_marks(run: Run, state: str) -> dict[str, str]:
+    """Tags of a trial that did not complete: MLflow's charts show a run's name and colour, and no others."""
+    if run.data.tags.get("kind") != "trial" or state not in COLOURS:
+        return {}
+    return {"mlflow.runName": f"{run.info.run_name} {state}", "mlflow.runColor": COLOURS[state]}
 
 
 def active_run_id() -> str:
