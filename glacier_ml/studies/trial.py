@@ -35,8 +35,8 @@ def run_trial(
 ) -> Fitted:
     """Train inside the active run and log what there is to see of it.
 
-    Logged are parameters and scenes first, and at the end - whatever it is - the metrics of every epoch; then the
-    best epoch's, its counts by block (`validation_blocks.json`), and with `pictures` curve, maps, confusion.
+    Logged are parameters and scenes first, and at the end - whatever it is - the metrics of every epoch; then
+    the best epoch's, its counts by block (`validation_blocks.json`), with `pictures` curve, maps, confusion.
     """
     check_recipe(parameters, data)
     with unbroken():
