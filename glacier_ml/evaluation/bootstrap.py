@@ -147,6 +147,36 @@ def bootstrap_difference(
     return Interval(difference, *middle(defined_mean(drawn[:, 1] - drawn[:, 0], axis=0)))
 
 
+def iou_interval(
+    counts: Sequence[NDArray[np.integer]], repeats: int = REPEATS, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the mean over scenes of the glacier IoU, from counts by block.
+
+    Parameters
+    ----------
+    counts : sequence of ndarray
+        Of each scene (blocks, 4): true and false positives, false and true negatives.
+    repeats, seed : int
+        Number of resamples and their seed.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper bound; NaN where there are too few blocks (`enough_blocks`).
+
+    Examples
+    --------
+    >>> iou_interval([np.array([[3, 1, 0, 9]] * 6)])
+    (0.75, 0.75)
+    """
+    if not enough_blocks([len(one) for one in counts]):
+        return float("nan"), float("nan")
+    random = np.random.default_rng(seed)
+    pairs = [np.stack([one[:, 0], one[:, :3].sum(axis=1)], axis=-1) for one in counts]
+    drawn = np.array([_ious(draw_blocks(len(one), repeats, random) @ one) for one in pairs])
+    return middle(defined_mean(drawn, axis=0))
+
+
 def _listed(arrays: object) -> list[NDArray]:
     return list(arrays) if isinstance(arrays, (list, tuple)) else [np.asarray(arrays)]
 

@@ -6,9 +6,11 @@ Colours of right and wrong are from Okabe and Ito's palette, which colour-blind 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from glacier_ml.evaluation.boundaries import pixel_size_m
@@ -35,6 +37,7 @@ OUTCOMES = {
 }
 OUTLINE_COLOUR = (1.0, 0.95, 0.0)
 PANELS_ACROSS = 4
+TRIAL_SIZE = 0.75  # of a panel that every trial draws, against others
 _LONGEST_SIDE = 900  # px drawn of a map: more is not seen and makes files of many megabytes
 _STRETCH = (1, 99)  # percent of the valid pixels at which a band is black and white
 
@@ -88,7 +91,7 @@ def learning_curve(history: Mapping[str, Sequence[float]], title: str = "Learnin
     metrics = list(dict.fromkeys(metric for _, metric in keys))
     across = min(max(len(metrics), 1), PANELS_ACROSS)
     down = max(-(-len(metrics) // PANELS_ACROSS), 1)
-    figure = new_figure(4.5 * across, 3.6 * down)
+    figure = _grid(4.5 * across, 3.6 * down)
     for position, metric in enumerate(metrics, start=1):
         axes = figure.add_subplot(down, across, position)
         for part, label, colour in (("train", "training", "#0072B2"), ("val", "validation", "#D55E00")):
@@ -102,6 +105,19 @@ def learning_curve(history: Mapping[str, Sequence[float]], title: str = "Learnin
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     figure.suptitle(title)
+    return figure
+
+
+def _grid(width: float, height: float) -> Figure:
+    """Figure for panels with labels, its margins fixed: laying them out takes as long as all the rest."""
+    figure = new_figure(width, height, layout=None)
+    edges = {
+        "left": 0.65 / width,
+        "right": 1 - 0.15 / width,
+        "bottom": 0.5 / height,
+        "top": 1 - 0.65 / height,
+    }
+    figure.subplots_adjust(**edges, wspace=0.25, hspace=0.3)
     return figure
 
 
@@ -158,27 +174,63 @@ def validation_panel(
         Above the panels; the scene's name without it.
     """
     counted = shown & scene.valid & np.isfinite(probability)
-    mapped = probability >= threshold
-    scored = confusion(mask, mapped, counted)
+    scored, share = confusion(mask, probability >= threshold, counted), _percent(mask, counted)
+    text = plain(title or scene.name) + f", {np.count_nonzero(counted):,} validation pixels"
+    names = (
+        "false colour (SWIR1, NIR, red)",
+        f"truth: glacier {share}",
+        f"probability, threshold {threshold:.2f}",
+        f"errors: IoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}",
+    )
+    step = display_step(scene.shape)
+    mask, probability, shown, counted = every(step, mask, probability, shown, counted)
+    return _draw_panel(thinned(scene, step), mask, probability, threshold, shown, counted, names, text)
+
+
+def _draw_panel(
+    scene: Scene,
+    mask: Mask,
+    probability: Image,
+    threshold: float,
+    shown: Mask,
+    counted: Mask,
+    names: Sequence[str],
+    text: str,
+) -> Figure:
     truth = np.where(mask[..., None], OUTCOMES["glacier, mapped"], OUTCOMES["not glacier, left out"])
-    figure = new_figure(*panel_size(scene.shape, 4))
-    images = {
-        "false colour (SWIR1, NIR, red)": _faded(false_colour(scene), shown),
-        f"truth: glacier {_percent(mask, counted)}": _faded(truth, shown & scene.valid),
-        f"probability, threshold {threshold:.2f}": probability,
-        f"errors: IoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}": outcome_image(mask, mapped, counted),
-    }
-    for position, (name, image) in enumerate(images.items(), start=1):
+    images = (
+        _faded(false_colour(scene), shown),
+        _faded(truth, shown & scene.valid),
+        np.where(counted, probability, np.nan),
+        outcome_image(mask, probability >= threshold, counted),
+    )
+    width, height = panel_size(scene.shape, 4)
+    figure = new_figure(TRIAL_SIZE * width, TRIAL_SIZE * height)
+    for position, (name, image) in enumerate(zip(names, images, strict=True), start=1):
         axes = figure.add_subplot(1, 4, position)
-        if image is probability:
-            _show_probability(figure, axes, np.where(counted, probability, np.nan))
+        if image.ndim == 2:
+            _show_probability(figure, axes, image)
         else:
             show_panel(axes, image)
         axes.set_title(name, fontsize=9)
         add_scale_bar(axes, scene)
     _add_outcomes(figure)
-    figure.suptitle(plain(title or scene.name) + f", {np.count_nonzero(counted):,} validation pixels")
+    figure.suptitle(text)
     return figure
+
+
+def every(step: int, *maps: NDArray) -> list[NDArray]:
+    """Every so many pixels of maps, along rows and columns."""
+    return [one[::step, ::step] for one in maps]
+
+
+def thinned(scene: Scene, step: int) -> Scene:
+    """Every so many pixels of a scene: what false colour needs of it."""
+    valid, *bands = every(step, scene.valid, *(scene.bands[band] for band in FALSE_COLOUR))
+    grid = replace(scene.grid, transform=scene.grid.transform @ Affine.scale(step), shape=valid.shape)
+    return replace(
+        scene, bands=dict(zip(FALSE_COLOUR, bands, strict=True)), valid=valid, grid=grid, quality={}
+    )
 
 
 def comparison_maps(maps: SceneMaps) -> Figure:
@@ -224,12 +276,12 @@ def preview(scene: Scene, probability: Image, threshold: float) -> Figure:
     return figure
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """Return a figure without a window behind it, saved by the Agg renderer."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=110, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

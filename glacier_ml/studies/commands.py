@@ -24,6 +24,7 @@ from glacier_ml.studies.contest import (
 from glacier_ml.studies.data import TrainingData, load_training_data
 from glacier_ml.studies.experiment import Experiment, read_experiment
 from glacier_ml.studies.folds import load_folds
+from glacier_ml.studies.overview import RANKED_BY, show_study, summarise
 from glacier_ml.studies.prediction import predict
 from glacier_ml.studies.progress import tell_epochs
 from glacier_ml.studies.promotion import challenged, promote
@@ -50,18 +51,19 @@ def run_study(network: str, experiment_path: str, data: str | None, **options: A
     name = study_name(experiment, training, options["seed"])
     with tracking.start_run(name, "study", parent=options.pop("parent", None)) as run_id:
         _log_inputs(experiment, training)
+        link = show_study(run_id, name, experiment, training)
         version: list[str] = []  # by one of the commands that work on the study
 
         def finish(result: StudyResult) -> None:
             version.append(register_best(experiment, training, result, options["seed"]))
             _log_result(result, options.get("storage"))
             _log_progress(result, experiment.stop_rule, options.get("storage"))
-            _end_study_run(result)
+            _end_study_run(result, summarise(run_id, result, experiment, training, version[0]))
 
         result = tune(experiment, training, finish=finish, **options)
-        tracking.log_metrics({"best/iou": result.value, "trials": sum(result.states.values())})
+        tracking.log_metrics({RANKED_BY: result.value, "trials": sum(result.states.values())})
         print(_summary(network, result, *version))
-        print(f"compare the trials: {tracking.runs_link(run_id, 'best/iou')}")
+        print(f"compare the trials: {link}")
     return result
 
 
@@ -81,6 +83,7 @@ def _log_inputs(experiment: Experiment, training: TrainingData) -> None:
             **tracking.environment_tags(),
         }
     )
+    tracking.log_scenes(training.scenes, "training", training.catalog.source, training.digest)
     tracking.log_dict(experiment.model_dump(mode="json"), "experiment.json")
     tracking.log_dict(training.origin, "data.json")
 
@@ -92,12 +95,15 @@ def _log_result(result: StudyResult, storage: str | None) -> None:
     tracking.set_tags({f"trials_{state}": count for state, count in result.states.items()})
 
 
-def _end_study_run(result: StudyResult) -> None:
-    """Close the run that the study began in, where that was another one, as what it is by now: complete."""
+def _end_study_run(result: StudyResult, told: str) -> None:
+    """Say on the active run what was found; close the run that the study began in, where that was another."""
+    note = {"mlflow.note.content": told}
+    tracking.set_tags(note)
     first = tracking.run_tags(tracking.active_run_id()).get("study_run")
     if first:
-        found = {"best/iou": result.value, "trials": sum(result.states.values())}
-        tracking.complete_run(first, found, {f"trials_{state}": n for state, n in result.states.items()})
+        found = {RANKED_BY: result.value, "trials": sum(result.states.values())}
+        states = {f"trials_{state}": str(count) for state, count in result.states.items()}
+        tracking.complete_run(first, found, states | note)
 
 
 def _log_progress(result: StudyResult, rule: Plateau | None, storage: str | None) -> None:

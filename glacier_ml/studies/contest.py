@@ -118,6 +118,8 @@ def compare_champions(
     held_out = load_scenes(catalog, "test")
     check_unseen(networks, held_out)
     training = load_scenes(catalog, "train")
+    tracking.log_scenes(training, "training", catalog.source)
+    tracking.log_scenes(held_out, "test", catalog.source)
     found, notes = teams(networks, catalog, training, seeds)
     # The networks' own split: the baselines learn from the very pixels that the networks did.
     split = champion_split(networks[-1], training)

@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from glacier_ml.errors import GlacierError
-from glacier_ml.evaluation.yardstick import measure
+from glacier_ml.evaluation.bootstrap import iou_interval
+from glacier_ml.evaluation.yardstick import block_counts, measure
 from glacier_ml.learning.calibration import calibrate
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.parameters import AnyParameters
-from glacier_ml.learning.training import Metrics, TrainingFailed
+from glacier_ml.learning.training import TrainingFailed
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Experiment
+from glacier_ml.studies.model_card import Candidate, model_card, model_name, model_summary
 from glacier_ml.studies.progress import tell_epochs
 from glacier_ml.studies.searching import memory_limit
-from glacier_ml.studies.tracking import CHAMPION
 from glacier_ml.studies.trial import run_trial
 from glacier_ml.studies.tuning import StudyResult
-
-
-def model_name(network: str) -> str:
-    """Name in the registry.
-
-    >>> model_name("unet")
-    'glacier-unet'
-    """
-    return f"glacier-{network}"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A trained, calibrated network and its scores on the scoring half of the validation blocks."""
-
-    classifier: NetworkClassifier
-    metrics: Metrics
-    run_id: str
-    source: str
-
-    @property
-    def iou(self) -> float:
-        """Mean over scenes of the glacier IoU."""
-        return self.metrics["score/iou"]
 
 
 def prepare_candidate(
@@ -61,10 +40,12 @@ def prepare_candidate(
     """
     calibrated = calibrate(classifier, data.scenes, data.split)
     metrics = measure(calibrated, data.scenes, data.split.scoring, "score/")
+    counts = block_counts(calibrated, data.scenes, data.split.scoring, threshold=calibrated.threshold)
+    interval = iou_interval([np.asarray(one["counts"]) for one in counts["scenes"].values()])
     splits = [data.split.describe()] + (initial.origin["splits"] if initial else [])
     told = {"splits": splits, "metrics": metrics, "run_id": run_id, "source": source}
     origin = {**data.origin, **calibrated.origin, **told} | ({} if seed is None else {"seed": seed})
-    return Candidate(replace(calibrated, origin=origin), metrics, run_id, source)
+    return Candidate(replace(calibrated, origin=origin), metrics, run_id, source, interval)
 
 
 def refit(experiment: Experiment, data: TrainingData, result: StudyResult, seed: int) -> Candidate | None:
@@ -127,36 +108,23 @@ def check_registrable(parameters: AnyParameters, place: str) -> None:
 def register(candidate: Candidate, network: str, data: TrainingData) -> str:
     """Register a candidate as challenger; gives its version. Raises as `check_registrable`."""
     check_registrable(candidate.classifier.parameters, model_name(network))
+    name = model_name(network)
+    bands = " ".join(candidate.classifier.bands)
+    about = {"task": "glacier segmentation", "network": network, "bands": bands}
+    tracking.describe_model(name, model_summary(network), about)
+    page = f"{tracking.runs_page(tracking.active_run_id())}/{candidate.run_id}"
     with tempfile.TemporaryDirectory() as folder:
         candidate.classifier.save(Path(folder) / "classifier")
         return tracking.register_model(
             Path(folder) / "classifier",
-            model_name(network),
+            name,
             metrics=candidate.metrics,
-            tags={"dataset": data.digest[:12], "split": data.split.digest[:12], "source": candidate.source},
-            description=model_card(candidate, network, data),
+            tags={
+                "dataset": data.digest[:12],
+                "split": data.split.digest[:12],
+                "source": candidate.source,
+                "run": candidate.run_id,
+                "iou": candidate.told_iou,
+            },
+            describe=lambda version: model_card(candidate, network, data, version, page),
         )
-
-
-def model_card(candidate: Candidate, network: str, data: TrainingData) -> str:
-    """What a reader of the registry should know, in Markdown."""
-    classifier = candidate.classifier
-    scores = ", ".join(
-        f"{name} {candidate.metrics['score/' + name]:.3f}" for name in ("iou", "f1", "precision", "recall")
-    )
-    uri = f"models:/{model_name(network)}@{CHAMPION}"
-    return "\n".join(
-        [
-            f"Glacier probability from Landsat reflectance, {classifier.name} ({candidate.source}).",
-            "",
-            f"- Input: float32 (n, rows, columns, {len(classifier.bands)}) top-of-atmosphere reflectance, "
-            f"bands {', '.join(classifier.bands)}; NaN is no data. Output: (n, rows, columns) probability.",
-            f"- Glacier at or above {classifier.threshold:.2f}; temperature {classifier.temperature:.2f}.",
-            f"- Trained on {', '.join(data.origin['scenes'])}; split {data.split.rule.protocol}, "
-            f"dataset {data.digest[:12]}.",
-            f"- Validation blocks that neither training nor calibration saw: {scores} (means over scenes).",
-            "- Limits: validation blocks lie in the training scenes; another place, season or sensor may "
-            "fare far worse.",
-            f"- Load: `mlflow.pyfunc.load_model('{uri}').predict(array)`.",
-        ]
-    )

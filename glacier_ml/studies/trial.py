@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from glacier_ml.evaluation import figures
 from glacier_ml.evaluation.metrics import Confusion, confusion
+from glacier_ml.evaluation.outcome_maps import outcome_map
 from glacier_ml.evaluation.yardstick import block_counts, measure
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.parameters import AnyParameters
@@ -17,6 +19,8 @@ from glacier_ml.learning.training import Fitted, Metrics, fit
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData, check_recipe
 from glacier_ml.studies.processes import unbroken
+
+DECADES = ("learning_rate", "penalty")  # parameters that are thought of and searched in powers of ten
 
 
 def run_trial(
@@ -31,13 +35,12 @@ def run_trial(
 ) -> Fitted:
     """Train inside the active run and log what there is to see of it.
 
-    Logged are the parameters first, and at the end - whatever it is - the metrics of every epoch; then the
-    best epoch's, its counts by block (`validation_blocks.json`), and with `pictures` curve, maps, confusion.
+    Logged are parameters and scenes first, and at the end - whatever it is - the metrics of every epoch; then
+    the best epoch's, its counts by block (`validation_blocks.json`), with `pictures` curve, maps, confusion.
     """
     check_recipe(parameters, data)
     with unbroken():
-        tracking.log_params(flat_parameters(parameters) | {"seed": seed})
-        tracking.log_dict(parameters.model_dump(), "parameters.json")
+        _log_inputs(parameters, data, seed)
     history: list[Metrics] = []
 
     def note(epoch: int, metrics: Metrics) -> None:
@@ -61,6 +64,12 @@ def run_trial(
     return fitted
 
 
+def _log_inputs(parameters: AnyParameters, data: TrainingData, seed: int) -> None:
+    tracking.log_params(flat_parameters(parameters) | {"seed": seed})
+    tracking.log_scenes(data.scenes, "training", data.catalog.source, data.digest, each=False)
+    tracking.log_dict(parameters.model_dump(), "parameters.json")
+
+
 def validation_blocks(fitted: Fitted, data: TrainingData) -> dict[str, Any]:
     """Counts of the validation pixels by block, in the report's recipe of its test samples by tile.
 
@@ -82,34 +91,54 @@ def _log_outcome(fitted: Fitted, data: TrainingData) -> None:
 
 
 def flat_parameters(parameters: AnyParameters) -> dict[str, Any]:
-    """Parameters as short values for a table: lists joined, None left out."""
+    """Parameters as short values for a table: lists joined, None left out, logarithms of what spans decades.
+
+    MLflow's parallel coordinates have linear axes alone; `log10_learning_rate` is what to plot there.
+    """
     values = parameters.model_dump(exclude_none=True)
-    return {
+    flat = {
         key: " ".join(map(str, value)) or "none" if isinstance(value, list) else value
         for key, value in values.items()
     }
+    logarithms = {axis_of(key): round(math.log10(values[key]), 3) for key in DECADES if values[key] > 0}
+    return flat | logarithms
+
+
+def axis_of(parameter: str) -> str:
+    """Name of the logged value that stands for a parameter in parallel coordinates.
+
+    >>> axis_of("learning_rate"), axis_of("nodes")
+    ('log10_learning_rate', 'nodes')
+    """
+    return f"log10_{parameter}" if parameter in DECADES else parameter
 
 
 def log_pictures(fitted: Fitted, data: TrainingData) -> None:
     """Log the learning curve, each scene's validation maps, and the pooled confusion matrix.
 
-    The report mapped the images that it trained on: in its recipe the whole scene is shown.
+    A scene's outcome map has the same key in every run, so that MLflow shows those of many side by side. The
+    report mapped the images that it trained on: in its recipe the whole scene is shown.
     """
     report = data.recipe == "report"
     curves = {key: [metrics[key] for metrics in fitted.history] for key in fitted.history[0]}
-    tracking.log_figure(figures.learning_curve(curves), "learning_curve.png")
-    pooled = Confusion(0, 0, 0, 0)
+    drawn = {"learning_curve.png": figures.learning_curve(curves)}
+    maps, pooled = {}, Confusion(0, 0, 0, 0)
     for scene in data.scenes:
         shown = scene.scene.valid if report else data.split.validation(scene.scene.name)
         if not shown.any():
             continue
-        probability = fitted.classifier.probability(scene.scene, shown)
-        counts = confusion(scene.truth, probability >= fitted.classifier.threshold, shown)
+        probability, threshold = (
+            fitted.classifier.probability(scene.scene, shown),
+            fitted.classifier.threshold,
+        )
+        counts = confusion(scene.truth, probability >= threshold, shown)
         pooled += counts
         part = "IoU of its own training image" if report else "validation IoU"
         title = f"{scene.scene.name}: {part} {np.nan_to_num(counts.iou):.3f}"
-        panel = figures.validation_panel(
-            scene.scene, scene.truth, probability, fitted.classifier.threshold, shown, title
-        )
-        tracking.log_figure(panel, f"validation/{scene.scene.name}.png")
-    tracking.log_figure(figures.confusion_matrix(pooled), "confusion_matrix.png")
+        mapped = (scene.scene, scene.truth, probability, threshold, shown)
+        drawn[f"validation/{scene.scene.name}.png"] = figures.validation_panel(*mapped, title)
+        maps[tracking.map_key(scene.scene.name)] = outcome_map(*mapped)
+    drawn["confusion_matrix.png"] = figures.confusion_matrix(pooled)
+    for path, figure in drawn.items():
+        tracking.log_figure(figure, path)
+    tracking.log_images(maps)

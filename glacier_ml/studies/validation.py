@@ -30,7 +30,7 @@ from glacier_ml.studies.experiment import Experiment
 from glacier_ml.studies.folds import Fold
 from glacier_ml.studies.progress import FoldProgress, show_folds
 from glacier_ml.studies.searching import memory_limit
-from glacier_ml.studies.tracking.runs import package_version
+from glacier_ml.studies.tracking.environment import package_version
 from glacier_ml.studies.trial import run_trial
 
 if TYPE_CHECKING:

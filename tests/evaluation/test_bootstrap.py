@@ -12,6 +12,7 @@ from glacier_ml.evaluation.bootstrap import (
     defined_mean,
     draw_blocks,
     draw_seeds,
+    iou_interval,
     middle,
     spatial_blocks,
 )
@@ -31,6 +32,27 @@ def test_interval_of_two_blocks_worked_by_hand():
     interval = bootstrap_difference(truth, first, truth, spatial_blocks((2, 4), 2))
     assert (interval.difference, interval.low, interval.high) == (0.5, 0.0, 1.0)
     assert not interval.distinguishable
+
+
+def test_interval_of_an_iou_worked_by_hand():
+    # Of 6 blocks of 4 px half are all right and half all wrong. k right ones are drawn with chance
+    # C(6, k) / 64: IoU k / 6; 0 and 1 have 1.6 % each, less than the 2.5 % cut off at either end, and 1/6 and
+    # 5/6 have 9.4 % each.
+    right, wrong = [4, 0, 0, 0], [0, 3, 1, 7]
+    low, high = iou_interval([np.array([right, wrong] * 3)], repeats=4000)
+    assert (low, high) == (pytest.approx(1 / 6), pytest.approx(5 / 6))
+
+
+def test_interval_of_a_mean_over_scenes_is_narrower_than_of_one():
+    scene = np.array([[4, 0, 0, 0], [0, 3, 1, 7]] * 3)
+    one, two = iou_interval([scene]), iou_interval([scene] * 2)
+    assert one[0] < two[0] and two[1] < one[1]
+
+
+@pytest.mark.parametrize("blocks", [[], [5], [12, 1]])
+def test_too_few_blocks_give_no_interval(blocks):
+    counts = [np.ones((number, 4), dtype=int) for number in blocks]
+    assert all(math.isnan(bound) for bound in iou_interval(counts))
 
 
 def test_pixels_of_block_zero_do_not_count():

@@ -125,6 +125,19 @@ def test_validation_panel_counts_the_shown_pixels_alone(scene, mask, tmp_path):
         assert part in said
 
 
+def test_a_large_scene_s_panel_counts_every_pixel_and_draws_some(tmp_path):
+    large = made_scene((1000, 1200))
+    shown = np.zeros(large.shape, dtype=bool)
+    shown[:500] = True
+    mask = np.arange(1200)[None, :] >= np.full((1000, 1), 605)
+    probability = np.where(mask, 0.9, 0.1).astype(np.float32)
+    figure = figures.validation_panel(large, mask, probability, 0.5, shown)
+    # 500 rows of 1195 columns with data, of which 595 are glacier; every second pixel is drawn.
+    for part in ("597,500 validation pixels", "glacier 49.8 %", "IoU 1.000", "5 km"):
+        assert part in drawn(figure, tmp_path)
+    assert {axes.images[0].get_array().shape[:2] for axes in figure.axes if axes.images} >= {(500, 600)}
+
+
 def test_comparison_maps_have_a_panel_a_classifier(scene, mask, tmp_path):
     probability = np.where(mask, 0.8, 0.1).astype(np.float32)
     maps = SceneMaps(

@@ -145,14 +145,45 @@ def test_a_refit_that_fails_is_recorded_and_gives_nothing(store, data, monkeypat
     assert runs[0].data.tags["reason"] == "loss: not finite in epoch 9"
 
 
+def test_the_interval_is_that_of_the_scoring_blocks(data, graded):
+    found = prepare_candidate(graded, relabelled(data, "calibration", 150), "run", "refit")
+    low, high = found.interval
+    assert 0 <= low < found.iou < high <= 1
+    # A map that errs nowhere errs in no draw of blocks.
+    sure = MadeClassifier({one.scene.name: sure_map(one.mask) for one in data.scenes})
+    assert prepare_candidate(sure, data, "run", "refit").interval == (1.0, 1.0)
+
+
+SCORES = {"score/iou": 0.8123, "score/f1": 0.9, "score/precision": 0.95, "score/recall": 0.85}
+
+
+def card_of(data, interval, network="ffnn"):
+    made = MadeClassifier({}, threshold=0.37, temperature=1.4, name=network)
+    candidate = Candidate(made, SCORES, "run", "refit", interval)
+    return model_card(candidate, network, data, "7", "#/experiments/1/runs/run")
+
+
 def test_the_card_says_what_goes_in_and_how_good_it_is(data):
-    scores = {"score/iou": 0.8123, "score/f1": 0.9, "score/precision": 0.95, "score/recall": 0.85}
-    made = MadeClassifier({}, threshold=0.37, temperature=1.4, name="ffnn")
-    card = model_card(Candidate(made, scores, "run", "refit"), "ffnn", data)
-    assert "(n, rows, columns, 5)" in card and "blue, green, red, nir, swir1" in card
-    assert "0.37; temperature 1.40" in card and "iou 0.812" in card
-    assert "Trained on early, fjord; split block" in card
-    assert "models:/glacier-ffnn@champion" in card
+    card = card_of(data, (0.7006, 0.8999))
+    assert "(n, rows, columns, 5) top-of-atmosphere reflectance, bands blue, green, red, nir, swir1" in card
+    assert "Glacier at or above 0.37; temperature 1.40" in card
+    assert "**Glacier IoU 0.812 [0.701, 0.900]**, 95 % interval from blocks of 64 px; f1 0.900" in card
+    pixels = sum(int(data.split.scoring(name).sum()) for name in ("early", "fjord"))
+    assert f"On {pixels:,} pixels of validation blocks" in card
+    assert f"Dataset `{data.digest[:12]}`, split `{data.split.digest[:12]}` (block)" in card
+    # 200 x 220 pixels; a disc of a third of 200 is 32 % of them, pi (200 / 3)^2 / 44000.
+    assert "| early | early | not told | 44,000 | 32 % |" in card
+    assert "another place, season or sensor" in card and "### Limits" in card
+
+
+def test_the_card_says_how_to_load_the_version(data):
+    card = card_of(data, (np.nan, np.nan), "unet")
+    assert 'mlflow.pyfunc.load_model("models:/glacier-unet/7")' in card
+    assert "models:/glacier-unet@champion" in card
+    assert "glacier-ml predict --data SCENES --model models:/glacier-unet/7 --output maps" in card
+    assert "Refit; parameters, curves and maps: [its run](#/experiments/1/runs/run)" in card
+    # Where blocks are too few for an interval, there is none, and no word of one.
+    assert "**Glacier IoU 0.812**; f1" in card and "interval from" not in card
 
 
 @pytest.mark.parametrize("network", ["ffnn", "unet"])
@@ -166,6 +197,16 @@ def test_a_tuned_network_is_in_the_registry(beside_project, tiny_project, networ
     assert origin["dataset_digest"].startswith(version.tags["dataset"])
     assert origin["data"] == str(tiny_project.catalog) and origin["scenes"] == ["early", "fjord"]
     assert f"Glacier at or above {classifier.threshold:.2f}" in version.description
+    assert f'"models:/{name}/1"' in version.description and origin["run_id"] in version.description
+    assert version.tags["run"] == origin["run_id"]
+    assert version.tags["iou"].startswith(f"{origin['metrics']['score/iou']:.3f} [")
+    model = client().get_registered_model(name)
+    assert f"models:/{name}@champion" in model.description
+    assert model.tags == {
+        "task": "glacier segmentation",
+        "network": network,
+        "bands": "blue green red nir swir1",
+    }
     run = client().get_run(origin["run_id"])
     assert run.data.tags["kind"] in {"trial", "refit"}
     assert origin["metrics"]["score/iou"] > 0.5  # ice and ground lie far apart

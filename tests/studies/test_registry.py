@@ -35,16 +35,16 @@ def registered(store, tiny_classifier):
     """Make the tiny classifier version 1 and champion of glacier-ffnn in the working folder's store."""
     tiny_classifier.save(store / "trained")
     with tracking.start_run("refit", "refit") as run_id:
-        version = tracking.register_model(
-            store / "trained", "glacier-ffnn", {"best/iou": 0.5}, {"split": "abc"}, "Not worth keeping."
-        )
+        described = "Not worth keeping: {}.".format
+        metrics, tags = {"best/iou": 0.5}, {"split": "abc"}
+        version = tracking.register_model(store / "trained", "glacier-ffnn", metrics, tags, described)
     tracking.move_alias("glacier-ffnn", "champion", version)
     return run_id
 
 
 def test_a_registered_model_is_the_challenger_with_its_metrics(registered, tiny_classifier):
     version = client().get_model_version_by_alias("glacier-ffnn", "challenger")
-    assert (str(version.version), version.description) == ("1", "Not worth keeping.")
+    assert (str(version.version), version.description) == ("1", "Not worth keeping: 1.")
     assert version.tags == {"split": "abc", "bands": " ".join(tiny_classifier.bands)}
     assert version.run_id == registered
     assert client().get_run(registered).data.metrics == {"best/iou": 0.5}
@@ -52,12 +52,26 @@ def test_a_registered_model_is_the_challenger_with_its_metrics(registered, tiny_
     assert [metric.value for metric in logged.metrics] == [0.5]
 
 
+def test_a_model_s_own_page_keeps_what_people_wrote(registered):
+    tags = {"network": "ffnn", "task": "glacier segmentation"}
+    tracking.describe_model("glacier-ffnn", "What it is.", tags)  # was registered without a word
+    model = client().get_registered_model("glacier-ffnn")
+    assert (model.description, model.tags) == ("What it is.", tags)
+    client().update_registered_model("glacier-ffnn", "Mine.")
+    client().set_registered_model_tag("glacier-ffnn", "task", "mine")
+    tracking.describe_model("glacier-ffnn", "What it is.", tags)
+    model = client().get_registered_model("glacier-ffnn")
+    assert (model.description, model.tags["task"]) == ("Mine.", "mine")
+    tracking.describe_model("glacier-unet", "New.", tags)
+    assert client().get_registered_model("glacier-unet").description == "New."
+
+
 def test_aliases_move(registered, store):
     assert tracking.model_version("glacier-ffnn", "champion") == "1"
     assert tracking.model_version("glacier-ffnn", "nobody") is None
     assert tracking.model_version("glacier-unet", "champion") is None
     with tracking.start_run("refit", "refit"):
-        again = tracking.register_model(store / "trained", "glacier-ffnn", {}, {}, "Another.")
+        again = tracking.register_model(store / "trained", "glacier-ffnn", {}, {}, "Another: {}.".format)
     assert again == "2" == tracking.model_version("glacier-ffnn", "challenger")
     assert tracking.model_version("glacier-ffnn", "champion") == "1"
 

@@ -1,5 +1,6 @@
 """Studies: which trials run, what becomes of them, and what each leaves in its run."""
 
+import re
 import time
 from types import SimpleNamespace
 
@@ -274,6 +275,9 @@ def test_a_trial_is_a_nested_run_that_holds_all_there_is_to_see(
         assert run.data.metrics["best/epoch"] == history.index(max(history)) + 1
         assert {"learning_curve.png", "confusion_matrix.png", "parameters.json"} <= artifacts(run)
         assert artifacts(run, "validation") == {"validation/early.png", "validation/fjord.png"}
+        images = {name.partition("+")[0] for name in artifacts(run, "images")}
+        assert images == {"images/maps~early", "images/maps~fjord"}  # the same keys in every trial
+        assert [one.dataset.name for one in run.inputs.dataset_inputs] == ["early, fjord"]
 
 
 def artifacts(run, folder=""):
@@ -293,6 +297,8 @@ def test_the_study_s_run_says_what_was_studied(beside_project, tiny_project):
     best = tracking.logged_dict(study.info.run_id, "best_parameters.json")
     assert best == result.best.model_dump()
     assert tracking.logged_dict(study.info.run_id, "data.json")["scenes"] == ["early", "fjord"]
+    names = {one.dataset.name for one in study.inputs.dataset_inputs}
+    assert names == {"early, fjord", "early", "fjord"}
 
 
 def test_the_end_of_a_study_tells_the_best_and_where_to_look(tiny_project):
@@ -300,7 +306,10 @@ def test_the_end_of_a_study_tells_the_best_and_where_to_look(tiny_project):
     told = tiny_project.printed
     assert f"{result.name}: 2 complete, 0 pruned, 0 failed; best is trial {result.number}" in told
     assert "registered as glacier-ffnn version 1" in told
-    assert "compare the trials: http://127.0.0.1:5000/#/experiments/" in told
+    links = re.findall("compare the trials: (http://127.0.0.1:5000/#/experiments/.*)", told)
+    assert [link.rpartition("viewStateShareKey=")[2] for link in links] == [
+        one.name for one in tiny_project.results.values()
+    ]
 
 
 def test_the_same_seed_and_data_give_the_same_study(store, tiny_project):

@@ -4,10 +4,13 @@ MLflow's own defaults are kept: `mlflow.db` in the working folder, artifacts und
 without arguments shows what was tracked.
 """
 
+from glacier_ml.studies.tracking.datasets import log_scenes
 from glacier_ml.studies.tracking.endings import complete_run, end_run
+from glacier_ml.studies.tracking.environment import environment_tags
 from glacier_ml.studies.tracking.registry import (
     CHALLENGER,
     CHAMPION,
+    describe_model,
     load_classifier,
     model_version,
     move_alias,
@@ -16,12 +19,12 @@ from glacier_ml.studies.tracking.registry import (
 )
 from glacier_ml.studies.tracking.runs import (
     active_run_id,
-    environment_tags,
     log_classifier,
     log_dict,
     log_epochs,
     log_figure,
     log_files,
+    log_images,
     log_metrics,
     log_params,
     log_text,
@@ -30,12 +33,12 @@ from glacier_ml.studies.tracking.runs import (
     run_exists,
     run_parameters,
     run_tags,
-    runs_link,
     set_tags,
     start_run,
     tag_run,
 )
 from glacier_ml.studies.tracking.search import finished_run, run_history, run_metrics
+from glacier_ml.studies.tracking.views import map_key, runs_page, save_view, study_view, view_page
 
 __all__ = [
     "CHALLENGER",
@@ -43,6 +46,7 @@ __all__ = [
     "active_run_id",
     "complete_run",
     "end_run",
+    "describe_model",
     "environment_tags",
     "finished_run",
     "load_classifier",
@@ -51,10 +55,13 @@ __all__ = [
     "log_epochs",
     "log_figure",
     "log_files",
+    "log_images",
     "log_metrics",
     "log_params",
+    "log_scenes",
     "log_text",
     "logged_dict",
+    "map_key",
     "model_version",
     "move_alias",
     "register_model",
@@ -62,11 +69,14 @@ __all__ = [
     "run_exists",
     "run_history",
     "run_metrics",
+    "runs_page",
     "run_parameters",
     "run_tags",
-    "runs_link",
+    "save_view",
     "set_tags",
     "start_run",
+    "study_view",
     "tag_run",
     "version_of",
+    "view_page",
 ]

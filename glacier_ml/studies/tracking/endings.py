@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from glacier_ml.studies.tracking.runs import STATUS, client, run_exists
+from glacier_ml.studies.tracking.runs import STATUS, client, end_marks, run_exists, tag_run
 
 TOGETHER = 1.0  # that processes may take that end the same run at the same moment [s]
 
@@ -53,9 +53,7 @@ def end_run(run_id: str, state: str, reason: str | None = None) -> None:
 def _end(run_id: str, state: str, reason: str | None) -> None:
     run = client().get_run(run_id)
     if run.data.tags.get("state") == "running":
-        client().set_tag(run_id, "state", state)
-        if reason:
-            client().set_tag(run_id, "reason", reason)
+        tag_run(run_id, {"state": state} | ({"reason": reason} if reason else {}) | end_marks(run, state))
     else:
         state = run.data.tags.get("state", state)
     if run.info.status == "RUNNING":

@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.studies.tracking.runs import (
-    PACKAGE,
-    active_run_id,
-    client,
-    log_metrics,
-    package_version,
-    tracking_uri,
-)
+from glacier_ml.studies.tracking.environment import PACKAGE, package_version
+from glacier_ml.studies.tracking.runs import active_run_id, client, log_metrics, tracking_uri
 
 if TYPE_CHECKING:
     from glacier_ml.learning.classifier import NetworkClassifier
@@ -25,11 +19,28 @@ if TYPE_CHECKING:
 CHALLENGER, CHAMPION = "challenger", "champion"
 # What `glacier_ml.learning.classifier` needs to predict, and no more: a test holds it to the imports.
 REQUIREMENTS = ("affine", "keras", "numpy", "pydantic", "rasterio", "tensorflow")
+Describe = Callable[[str], str]
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/]+)|/(?P<version>[^/]+))")
 
 
+def describe_model(name: str, description: str, tags: Mapping[str, str]) -> None:
+    """Say on a registered model's page what it is, whatever its version; what is there already stays."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        known = client().get_registered_model(name)
+    except MlflowException:
+        client().create_registered_model(name, tags=dict(tags), description=description)
+        return
+    if not known.description:
+        client().update_registered_model(name, description)
+    for key, value in tags.items():
+        if key not in known.tags:
+            client().set_registered_model_tag(name, key, value)
+
+
 def register_model(
-    folder: Path, name: str, metrics: Mapping[str, float], tags: Mapping[str, object], description: str
+    folder: Path, name: str, metrics: Mapping[str, float], tags: Mapping[str, object], describe: Describe
 ) -> str:
     """Package a saved classifier with the code that it needs and register it as the challenger.
 
@@ -46,8 +57,8 @@ def register_model(
         Shown with the model and logged in the run.
     tags : mapping
         Tags of the version.
-    description : str
-        A sentence or two for the reader of the registry.
+    describe : callable
+        Version to its description in Markdown, for the reader of the registry.
 
     Returns
     -------
@@ -62,7 +73,7 @@ def register_model(
     log_metrics(metrics, model=logged.model_id)
     plain = {"bands": " ".join(bands), **{key: str(value) for key, value in tags.items()}}
     version = mlflow.register_model(logged.model_uri, name, tags=plain).version
-    client().update_model_version(name, str(version), description)
+    client().update_model_version(name, str(version), describe(str(version)))
     move_alias(name, CHALLENGER, str(version))
     return str(version)
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 import re
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.studies.processes import unbroken
 
 if TYPE_CHECKING:
+    import numpy as np
     from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from numpy.typing import NDArray
 
     from glacier_ml.learning.classifier import NetworkClassifier
 
@@ -30,18 +29,9 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
 
 EXPERIMENT = "glacier_ml"
-PACKAGE = Path(__file__).resolve().parent.parent.parent
-REPORTED_PACKAGES = (
-    "glacier_ml",
-    "keras",
-    "mlflow",
-    "numpy",
-    "optuna",
-    "rasterio",
-    "scikit-learn",
-    "tensorflow",
-)
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100  # MLflow's limits
+# Of trials that did not complete: greys, of which MLflow gives other runs none.
+COLOURS = {"pruned": "#A8A8A8", "failed": "#DCDCDC", "killed": "#DCDCDC"}
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # such as bold-crane-481
 
@@ -123,14 +113,25 @@ def _name_of_given(run_id: str, name: str) -> str:
 
 def _close_run(run_id: str, state: str, reason: str | None = None) -> None:
     """End the run; a state that the block has set stays, so that a pruned trial's exception is no failure."""
+    from mlflow.entities import RunTag
+
     with unbroken():
-        told = client().get_run(run_id).data.tags
-        if told.get("state") == "running":
-            client().set_tag(run_id, "state", state)
-        if reason and told.get("state") == "running":
-            client().set_tag(run_id, "reason", reason)
+        run = client().get_run(run_id)
+        told = run.data.tags
         settled = told["state"] if told.get("state") in STATUS else state
+        tags = end_marks(run, settled)
+        if told.get("state") == "running":
+            tags |= {"state": state} | ({"reason": reason} if reason else {})
+        if tags:
+            client().log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         _mlflow().end_run(STATUS[settled])
+
+
+def end_marks(run: Run, state: str) -> dict[str, str]:
+    """Tags of a trial that did not complete: MLflow's charts show a run's name and colour, and no others."""
+    if run.data.tags.get("kind") != "trial" or state not in COLOURS:
+        return {}
+    return {"mlflow.runName": f"{run.info.run_name} {state}", "mlflow.runColor": COLOURS[state]}
 
 
 def active_run_id() -> str:
@@ -191,7 +192,7 @@ def _mlflow() -> Any:
 
 
 def log_params(parameters: Mapping[str, object]) -> None:
-    """Log parameters of the active run: nested mappings become 'outer.inner', floats six digits.
+    """Log parameters of the active run: nested mappings become 'outer.inner', floats four digits.
 
     MLflow never changes a parameter. Where `mlflow run` has logged one with another value, the new value is
     logged as '<name>_used'.
@@ -214,14 +215,14 @@ def flatten(parameters: Mapping[str, object], prefix: str = "") -> dict[str, str
     Examples
     --------
     >>> flatten({"rate": 0.00123456789, "unet": {"filters": [8, 16], "batch_norm": True}})
-    {'rate': '0.00123457', 'unet.filters': '[8, 16]', 'unet.batch_norm': 'True'}
+    {'rate': '0.001235', 'unet.filters': '[8, 16]', 'unet.batch_norm': 'True'}
     """
     flat: dict[str, str] = {}
     for key, value in parameters.items():
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = f"{value:.6g}" if isinstance(value, float) else str(value)
+            flat[f"{prefix}{key}"] = f"{value:.4g}" if isinstance(value, float) else str(value)
     return flat
 
 
@@ -263,6 +264,15 @@ def log_figure(figure: Any, path: str) -> None:
     """Log a matplotlib figure ('curve.png') or a plotly one ('importance.html', readable offline)."""
     options = {"include_plotlyjs": True} if hasattr(figure, "to_html") and path.endswith(".html") else None
     client().log_figure(active_run_id(), figure, path, save_kwargs=options)
+
+
+def log_images(images: Mapping[str, NDArray[np.uint8]]) -> None:
+    """Log pictures, uint8 (rows, columns, 3), by keys that are the same in runs to be compared.
+
+    MLflow's page of several runs shows pictures of one key side by side.
+    """
+    for key, image in images.items():
+        client().log_image(active_run_id(), image, key=key, step=0)
 
 
 def log_text(text: str, path: str) -> None:
@@ -331,56 +341,3 @@ def run_classifier(run_id: str) -> NetworkClassifier | None:
     if not client().list_artifacts(run_id, "classifier"):
         return None
     return NetworkClassifier.load(Path(client().download_artifacts(run_id, "classifier")))
-
-
-def runs_link(parent: str, metric: str, tags: Mapping[str, str] | None = None) -> str:
-    """Address of the page that ranks runs by a metric: bars, curves overlaid, best first.
-
-    Parameters
-    ----------
-    parent : str
-        Id of the run whose children are shown, or those of the run that its tag `study_run` names: a resumed
-        study's trials lie under the run that began it.
-    metric : str
-        Such as 'best/iou'.
-    tags : mapping, optional
-        Show the runs of the parent's experiment with these tags instead, such as `{'study': ...}`.
-    """
-    uri = tracking_uri()
-    base = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
-    run = client().get_run(parent)
-    wanted = tags or {"mlflow.parentRunId": run.data.tags.get("study_run", parent)}
-    query = {
-        "workflowType": "machine_learning",
-        "compareRunsMode": "CHART",
-        "searchFilter": " and ".join(f"tags.`{key}` = '{value}'" for key, value in wanted.items()),
-        "orderByKey": f"metrics.`{metric}`",
-        "orderByAsc": "false",
-    }
-    return f"{base}/#/experiments/{run.info.experiment_id}/runs?{urlencode(query, quote_via=quote)}"
-
-
-def environment_tags() -> dict[str, str]:
-    """Tell what ran: versions, platform, and the Git commit where the code lies in a checkout."""
-    tags = {"python": platform.python_version(), "platform": platform.platform()}
-    tags |= {package: version for package in REPORTED_PACKAGES if (version := package_version(package))}
-    if commit := _git("ls-files", "__init__.py") and _git("rev-parse", "HEAD"):
-        tags["git_commit"] = commit + ("-changed" if _git("status", "--porcelain", "--", ".") else "")
-    return tags
-
-
-def _git(*arguments: str) -> str:
-    """Output of a git command in the package's folder, empty where it fails."""
-    try:
-        done = subprocess.run(["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def package_version(package: str) -> str | None:
-    """Version of an installed package, None where it is not installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
