@@ -91,22 +91,19 @@ def tune(
     timeout : float, optional
         Seconds after which no further trial starts.
     storage : str, optional
-        Where the study is kept, see `open_storage`; `optuna.db` in the working folder by default.
+        See `open_storage`; `optuna.db` in the working folder by default.
     workers : int
         Processes of this machine that share the work.
     finish : callable, optional
         Called once the trials have ended, by one of the commands that work on the study.
 
-    Raises
-    ------
-    GlacierError
-        Where no trial completes, the storage cannot be opened, or `Outage`, what the study stands on is away.
+    Raises `GlacierError` where no trial completes or the storage cannot be opened, and `Outage`, a kind of it,
+    where what the study stands on is away.
     """
-    name = study_name(experiment, data, seed)
+    name, where = study_name(experiment, data, seed), storage or DEFAULT_STORAGE
     wanted, deadline = trials or experiment.trials, time.time() + timeout if timeout else None
     binding = trials is None and experiment.stop is not None
-    shared = (name, experiment, data, seed, storage or DEFAULT_STORAGE, wanted, deadline, "", workers)
-    search = Search(*shared, binding=binding)
+    search = Search(name, experiment, data, seed, where, wanted, deadline, "", workers, binding=binding)
     try:
         return _tune(search, finish)
     except Exception as error:

@@ -68,14 +68,11 @@ def start_run(
         run_id = _open_run(name, parent, {"kind": kind, "state": "running", **(tags or {})})
     try:
         yield run_id
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        with suppress(Exception):  # a store that is away hears nothing; the block's own error says more
-            _close_run(run_id, "failed", f"{type(error).__name__}: {reason}"[:500])
-        raise
     except BaseException as error:
-        with suppress(Exception):
-            _close_run(run_id, "killed", type(error).__name__)
+        state = "failed" if isinstance(error, Exception) else "killed"
+        told = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        with suppress(Exception):  # a store that is away hears nothing; the block's own error says more
+            _close_run(run_id, state, told[:500])
         raise
     _close_run(run_id, "complete")
 
