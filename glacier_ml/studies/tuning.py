@@ -97,7 +97,7 @@ def tune(
     finish : callable, optional
         Called once the trials have ended, by one of the commands that work on the study.
 
-    Raises `GlacierError` where no trial completes or the storage cannot be opened, and `Outage`, a kind of it,
+    Raises `GlacierError` where no trial completes or the storage cannot be opened, and `Outage`, one of them,
     where what the study stands on is away.
     """
     name, where = study_name(experiment, data, seed), storage or DEFAULT_STORAGE
