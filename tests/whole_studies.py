@@ -7,7 +7,7 @@ import optuna
 from short_study import short_experiment
 from tiny_studies import tiny_training
 
-from glacier_ml.studies.liveness import KILLED_AGAIN
+from glacier_ml.studies.liveness import KILLED_AGAIN, twin
 from glacier_ml.studies.records import state_of
 from glacier_ml.studies.tracking.runs import client
 from glacier_ml.studies.tuning import study_name
@@ -47,13 +47,16 @@ def check_whole(study, wanted=12):
     """What must hold of a study that has come to its end, however often it was stopped; counts its states."""
     trials = study.trials
     found = Counter(map(state_of, trials))
-    assert found["complete"] == wanted and not found["running"] + found["waiting"], found
+    assert found["complete"] == wanted and not found["running"], found
+    waiting = [trial for trial in trials if state_of(trial) == "waiting"]
+    assert all(twin(study, trial) is not None for trial in waiting)  # queued by two, to be dropped
     failed = [trial.user_attrs for trial in trials if state_of(trial) == "failed"]
     assert all((one["kills"], one["reason"]) == (1, KILLED_AGAIN) for one in failed)  # a retry, killed too
     done = points(trials)
     assert len(set(done)) == len(done)  # no point was finished twice
     # A retry for each interrupted trial that had drawn its values, and none for others.
-    followed = Counter(trial.user_attrs["retry_of"] for trial in trials if "retry_of" in trial.user_attrs)
+    begun = [trial for trial in trials if state_of(trial) not in ("waiting", "dropped")]
+    followed = Counter(trial.user_attrs["retry_of"] for trial in begun if "retry_of" in trial.user_attrs)
     drawn = [
         trial.number
         for trial in trials

@@ -112,12 +112,12 @@ def _end(study: optuna.Study, trial: FrozenTrial) -> None:
         storage.set_trial_state_values(trial._trial_id, state or TrialState.FAIL, values)
 
 
-def _requeue(study: optuna.Study) -> None:
-    """Queue what was interrupted and has no successor yet."""
+def _requeue(study: optuna.Study, only: int | None = None) -> None:
+    """Queue what was interrupted and has no successor yet; of all trials, or that of a number."""
     trials = study.get_trials(deepcopy=False)
     followed = {trial.user_attrs.get("retry_of") for trial in trials}
     for trial in trials:
-        if state_of(trial) == INTERRUPTED and trial.number not in followed:
+        if state_of(trial) == INTERRUPTED and trial.number not in followed and only in (None, trial.number):
             kills = trial.user_attrs.get("kills", 0) + (trial.user_attrs[INTERRUPTED] == "killed")
             if values := tried_values(trial):  # else nothing was drawn, and the next one draws the same
                 study.enqueue_trial(values, user_attrs={"retry_of": trial.number, "kills": kills})
@@ -130,7 +130,7 @@ def give_back(study: optuna.Study, trial: optuna.Trial) -> None:
     study._storage.patience = 5.0  # whoever stops a study does not want to wait for a database
     trial.set_user_attr(INTERRUPTED, "stopped")
     study.tell(trial, state=TrialState.FAIL)
-    _requeue(study)
+    _requeue(study, trial.number)
 
 
 def drop(study: optuna.Study, trial: optuna.Trial, why: str) -> None:

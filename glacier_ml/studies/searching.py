@@ -16,7 +16,7 @@ from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Experiment
 from glacier_ml.studies.liveness import drop, give_back, heartbeat, put_back, running, settle, twin
-from glacier_ml.studies.outages import Outage, stop_for
+from glacier_ml.studies.outages import Outage, outage, stop_for
 from glacier_ml.studies.processes import heed, own_name, unbroken
 from glacier_ml.studies.progress import Progress
 from glacier_ml.studies.records import count_states, finished_trials
@@ -108,11 +108,21 @@ class Trial:
 
     def __call__(self, study: optuna.Study) -> None:
         """Draw the next trial and run it."""
-        trial = study.ask()
-        trial.set_user_attr("process", own_name())
-        if why := _needless(study, trial, self.search.wanted):
-            drop(study, trial, why)
-            return
+        with unbroken():
+            trial = study.ask()
+            trial.set_user_attr("process", own_name())
+        try:
+            if why := _needless(study, trial, self.search.wanted):
+                drop(study, trial, why)
+            else:
+                self._run_to_its_end(study, trial)
+        except BaseException as stopped:
+            if isinstance(stopped, (KeyboardInterrupt, SystemExit)) or outage(stopped):
+                with unbroken(), suppress(Exception):  # one that has ended, or was given back, stays as it is
+                    give_back(study, trial)
+            raise
+
+    def _run_to_its_end(self, study: optuna.Study, trial: optuna.Trial) -> None:
         with ExitStack() as ending:
             with heartbeat(lambda now: trial.set_user_attr("alive", now)):
                 outcome = self._run(study, trial, ending)
@@ -200,7 +210,7 @@ def _needless(study: optuna.Study, trial: optuna.Trial, wanted: int) -> str | No
 
 
 def _leave(study: optuna.Study, trial: optuna.Trial, stopped: BaseException) -> None:
-    """Give back a trial that this process is stopped in, so that the same command begins with it again."""
+    """Give back a trial whose run is open, so that the same command begins with it again."""
     with unbroken():
         with suppress(Exception):  # what is away keeps what it has: the trial is found by its dead process
             give_back(study, trial)
