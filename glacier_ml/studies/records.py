@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from glacier_ml.studies.processes import is_dead
 
 if TYPE_CHECKING:
     import optuna
@@ -52,29 +53,12 @@ def state_of(trial: optuna.trial.FrozenTrial) -> str:
     return {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
 
 
-def process_name(pid: int | None = None) -> str:
-    """Tell a process of this machine from all others, also from a later one with its number."""
-    import psutil
-
-    process = psutil.Process(pid)
-    return f"{platform.node()} {process.pid} {process.create_time():.0f}"
-
-
 def take_up(study: optuna.Study) -> None:
     """Queue anew what a process of this machine that is no more (kill -9, a power cut) left running."""
-    import psutil
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        told = str(trial.user_attrs.get("process", ""))
-        machine, _, rest = told.partition(" ")
-        if machine != platform.node():
-            continue
-        try:
-            alive = process_name(int(rest.split()[0])) == told
-        except psutil.NoSuchProcess:
-            alive = False
-        if not alive:
+        if is_dead(str(trial.user_attrs.get("process", ""))):
             study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
             study.enqueue_trial(trial.params)
             study.tell(trial.number, state=TrialState.FAIL)

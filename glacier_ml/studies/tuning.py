@@ -18,8 +18,9 @@ from glacier_ml.learning.training import Metrics
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Choices, Experiment
+from glacier_ml.studies.processes import process_name
 from glacier_ml.studies.progress import Progress, show_progress
-from glacier_ml.studies.records import DEFAULT_STORAGE, give_back, process_name, state_of, take_up
+from glacier_ml.studies.records import DEFAULT_STORAGE, give_back, state_of, take_up
 from glacier_ml.studies.trial import run_trial
 
 if TYPE_CHECKING:

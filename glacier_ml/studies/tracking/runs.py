@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.studies.processes import process_name
+from glacier_ml.studies.tracking.endings import STATUS, close_stale_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +42,6 @@ REPORTED_PACKAGES = (
     "tensorflow",
 )
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100  # MLflow's limits
-STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # such as bold-crane-481
 
 
@@ -54,7 +55,8 @@ def start_run(
     under the active run, else at the top of the experiment (glacier_ml, or what MLFLOW_EXPERIMENT_NAME says).
 
     The tag `state` is 'running', at the end 'complete', 'failed' (with the tag `reason`) or 'killed', unless
-    the block has set another, as 'pruned'.
+    the block has set another, as 'pruned'; the tag `process` names the process. The first run closes those
+    that dead processes have left open.
 
     Parameters
     ----------
@@ -89,8 +91,10 @@ def _open_run(name: str, parent: str | None, tags: Mapping[str, object]) -> str:
     from mlflow.tracking.context.registry import resolve_tags
 
     mlflow = _mlflow()
-    plain = {key: str(value) for key, value in tags.items()}
+    plain = {key: str(value) for key, value in tags.items()} | {"process": process_name()}
     active = mlflow.active_run()
+    if active is None and parent is None:
+        close_stale_runs(client())
     given = os.environ.pop("MLFLOW_RUN_ID", None)  # else mlflow would take it for the next child
     if given and active is None and parent is None:
         mlflow.start_run(run_id=given, run_name=_name_of_given(given, name), tags=plain)
