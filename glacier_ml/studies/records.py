@@ -16,7 +16,7 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of a study: its number, its state, what it tried, its run.
+    """One trial of a study: its number, its state, what it tried, its run, the objective where complete.
 
     The state is 'complete', 'pruned', 'failed', 'interrupted' (and queued anew), 'running' or 'waiting'.
     """
@@ -25,6 +25,7 @@ class TrialRecord:
     state: str
     values: dict[str, Any]
     run_id: str
+    value: float | None = None
 
 
 def study_trials(name: str, storage: str | None = None) -> list[TrialRecord]:
@@ -35,12 +36,18 @@ def study_trials(name: str, storage: str | None = None) -> list[TrialRecord]:
         study = optuna.load_study(study_name=name, storage=storage or DEFAULT_STORAGE)
     except KeyError:
         return []
+    return trial_records(study)
+
+
+def trial_records(study: optuna.Study) -> list[TrialRecord]:
+    """Trials of an open study by number."""
     return [
         TrialRecord(
             trial.number,
             state_of(trial),
             dict(trial.params or trial.system_attrs.get("fixed_params", {})),
             str(trial.user_attrs.get("run_id", "")),
+            trial.value if trial.state.name == "COMPLETE" else None,
         )
         for trial in study.get_trials(deepcopy=False)
     ]

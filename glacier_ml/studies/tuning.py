@@ -9,6 +9,7 @@ import traceback
 import warnings
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from glacier_ml.learning.training import Metrics
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Choices, Experiment
+from glacier_ml.studies.keeping import KEEP, log_if_best, remove_others
 from glacier_ml.studies.processes import process_name
 from glacier_ml.studies.progress import Progress, show_progress
-from glacier_ml.studies.records import DEFAULT_STORAGE, give_back, state_of, take_up
+from glacier_ml.studies.records import DEFAULT_STORAGE, give_back, state_of, take_up, trial_records
 from glacier_ml.studies.trial import run_trial
 
 if TYPE_CHECKING:
@@ -72,8 +74,9 @@ def tune(
     timeout: float | None = None,
     seed: int = 0,
     storage: str | None = None,
+    keep: int | None = KEEP,
 ) -> StudyResult:
-    """Run or resume a study until it has `trials` complete and pruned trials.
+    """Run or resume a study until it has `trials` complete and pruned trials; failed ones do not end it.
 
     Parameters
     ----------
@@ -83,25 +86,25 @@ def tune(
         Seconds after which no further trial starts.
     storage : str, optional
         Optuna storage URL; `optuna.db` in the working folder by default.
+    keep : int, optional
+        How many trials' networks are kept, the best; None for all.
 
     Raises
     ------
     GlacierError
         Where no trial completes, or the storage cannot be opened.
     """
-    wanted, name = trials or experiment.trials, study_name(experiment, data, seed)
-    storage = storage or DEFAULT_STORAGE
-    study = _open_study(name, experiment, seed, storage)
+    wanted, storage = trials or experiment.trials, storage or DEFAULT_STORAGE
+    study = _open_study(study_name(experiment, data, seed), experiment, seed, storage)
     _note_inputs(study, storage, experiment, data, seed)
-    parent = _adopt_parent(study)
-    limit = memory_limit(experiment.memory_limit)
+    parent, limit = _adopt_parent(study), memory_limit(experiment.memory_limit)
     deadline = time.monotonic() + timeout if timeout else None
     with _bar(study, wanted, experiment.baseline.epochs) as bar:
+        trial = Trial(experiment, data, seed, parent, limit, bar, keep)
         while _open_trials(study, wanted, deadline) and not _exhausted(study, experiment):
-            trial = Trial(experiment, data, seed, parent, limit, bar)
-            # Whatever ends a trial must not end the study: its run keeps the traceback.
-            study.optimize(trial, n_trials=1, catch=(Exception,))
+            study.optimize(trial, n_trials=1, catch=(Exception,), callbacks=[trial.keep_few])
             bar.finish()
+        trial.keep_few(study)  # another number may be asked for than before
     return _result(study, experiment)
 
 
@@ -113,7 +116,7 @@ def memory_limit(share: float) -> float:
 
 
 class Trial:
-    """One trial: suggest, train, prune; its run ends in the state that the trial does."""
+    """One trial: suggest, train, prune; its run ends in the state that the trial does, with the traceback."""
 
     def __init__(
         self,
@@ -123,9 +126,10 @@ class Trial:
         parent: str,
         memory: float,
         bar: Progress,
+        keep: int | None = KEEP,
     ) -> None:
         self.experiment, self.data, self.seed = experiment, data, seed
-        self.parent, self.memory, self.bar = parent, memory, bar
+        self.parent, self.memory, self.bar, self.keep = parent, memory, bar, keep
 
     def __call__(self, trial: optuna.Trial) -> float:
         """Run the trial; gives the objective."""
@@ -173,9 +177,12 @@ class Trial:
             pictures=self.experiment.sampler != "grid",  # its points are compared by their numbers
         )
         best = fitted.best[OBJECTIVE]
-        if best >= _best_value(trial.study):  # the only ones that may be registered are worth their space
-            tracking.log_classifier(fitted.classifier)
+        log_if_best(fitted.classifier, trial.number, best, trial_records(trial.study), self.keep)
         return best
+
+    def keep_few(self, study: optuna.Study, _: object = None) -> None:
+        """Remove the networks that are not among the best any more; optuna calls it after every trial."""
+        remove_others(study.study_name, partial(trial_records, study), self.keep, self.bar.say)
 
 
 def suggest(trial: optuna.Trial, experiment: Experiment) -> dict[str, Any]:

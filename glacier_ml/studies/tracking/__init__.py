@@ -4,6 +4,7 @@ MLflow's own defaults are kept: `mlflow.db` in the working folder, artifacts und
 without arguments shows what was tracked.
 """
 
+from glacier_ml.studies.tracking.classifiers import kept_classifiers, mark_classifier, remove_classifier
 from glacier_ml.studies.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -42,6 +43,7 @@ __all__ = [
     "active_run_id",
     "environment_tags",
     "finished_run",
+    "kept_classifiers",
     "load_classifier",
     "log_classifier",
     "log_dict",
@@ -52,9 +54,11 @@ __all__ = [
     "log_params",
     "log_text",
     "logged_dict",
+    "mark_classifier",
     "model_version",
     "move_alias",
     "register_model",
+    "remove_classifier",
     "run_classifier",
     "run_exists",
     "run_history",

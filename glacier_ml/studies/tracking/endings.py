@@ -6,6 +6,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from glacier_ml.studies.processes import is_dead
+from glacier_ml.studies.tracking.pages import every_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,14 +32,8 @@ def close_stale_runs(client: MlflowClient) -> list[str]:
     list of str
         Ids of the runs that were ended: killed, or as their tag `state` says where it was told in time.
     """
-    experiments = [one.experiment_id for one in client.search_experiments()]
     wanted = f"attributes.status = 'RUNNING' and tags.process LIKE '{platform.node()} %'"
-    page = client.search_runs(experiments, wanted) if experiments else []
-    found = list(page)
-    while token := getattr(page, "token", None):
-        page = client.search_runs(experiments, wanted, page_token=token)
-        found += page
-    stale = [run for run in found if is_dead(run.data.tags["process"])]
+    stale = [run for run in every_run(client, wanted) if is_dead(run.data.tags["process"])]
     for run in stale:
         _close(client, run.info.run_id, run.data.tags.get("state", "running"))
     return [run.info.run_id for run in stale]
