@@ -18,7 +18,7 @@ from glacier_ml.cli import cli, main
 from glacier_ml.studies import commands, prediction, reproduction
 
 COMMANDS = sorted(cli.commands)
-COMMAND_LINE_ONLY = {"download", "export-onnx", "inspect", "relocate"}
+COMMAND_LINE_ONLY = {"download", "export-onnx", "inspect", "relocate", "study"}
 
 
 def run(*arguments):

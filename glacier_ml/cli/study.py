@@ -5,7 +5,11 @@ from __future__ import annotations
 import click
 
 from glacier_ml.cli.group import cli
-from glacier_ml.cli.options import FOLDER
+from glacier_ml.cli.options import FOLDER, WORD
+
+STORAGE = click.option(
+    "--storage", type=WORD, default="", help="Optuna storage URL  [default: sqlite:///optuna.db]"
+)
 
 
 @cli.command()
@@ -28,3 +32,51 @@ def relocate(folder: str, dry_run: bool) -> None:
         print(line)
     if dry_run and moved.changed:
         print("nothing was changed; without --dry-run it is")
+
+
+@cli.group()
+def study() -> None:
+    """List studies, or write one as tables and plots."""
+
+
+@study.command("list")
+@STORAGE
+def list_studies(storage: str | None) -> None:
+    """List the studies of a storage: network, trials, best, when they were last worked on."""
+    from glacier_ml.studies.export import list_studies as found
+    from glacier_ml.studies.export import study_lines
+
+    for line in study_lines(found(storage)):
+        print(line)
+
+
+@study.command()
+@click.option(
+    "--study",
+    "named",
+    type=WORD,
+    default="",
+    help="Name of the study, or its beginning  [default: the one worked on last]",
+)
+@STORAGE
+@click.option("--output", type=FOLDER, default="", help="Folder to write  [default: the study's name]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "parquet", "both"]),
+    default="both",
+    show_default=True,
+    help="Of the tables.",
+)
+def export(named: str | None, storage: str | None, output: str, form: str) -> None:
+    """Write all trials and epochs of a study as tables, and its plots, to a folder.
+
+    The folder's README.md says what the columns mean; plots.html opens offline.
+    """
+    from glacier_ml.studies.export import export_study
+
+    chosen, files = export_study(named, storage, output, form)
+    if named is None:
+        print(f"{chosen.name}: the study worked on last; --study names another")
+    for path in files:
+        print(path)

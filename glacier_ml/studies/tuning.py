@@ -262,7 +262,7 @@ def _note_inputs(
         study.set_user_attr("opened", time.time())
     for point in _first_points(experiment):
         study.enqueue_trial(point, skip_if_exists=True)
-    for key, value in inputs.items():
+    for key, value in (inputs | {"network": experiment.network}).items():
         study.set_user_attr(key, value)
 
 

@@ -1,5 +1,6 @@
 """A moved tracking folder is mended: every file is found again, and nothing else is touched."""
 
+import os
 import re
 import shutil
 import sqlite3
@@ -295,7 +296,7 @@ assert probability.shape == (1, 40, 40) and numpy.isfinite(probability).all()
 
 
 @pytest.mark.thorough
-def test_a_moved_project_predicts_and_goes_on_in_fresh_processes(store, monkeypatch):
+def test_a_moved_project_predicts_and_goes_on_in_fresh_processes(store, monkeypatch, request):
     from tiny_studies import run_tiny_project
 
     here, there = store / "here", store / "over there"
@@ -308,7 +309,12 @@ def test_a_moved_project_predicts_and_goes_on_in_fresh_processes(store, monkeypa
 
     def python(*arguments):
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=there, capture_output=True, text=True, timeout=280
+            [sys.executable, *arguments],
+            cwd=there,
+            env=os.environ | {"PYTHONPATH": str(request.config.rootpath)},
+            capture_output=True,
+            text=True,
+            timeout=280,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
