@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PICTURES = ("history", "curves", "slices", "importances")
 VALUE = "validation IoU"
+ENOUGH = 50  # complete trials: importances are of the best tenth, and five of these are wanted
 _COMPLETE, _PRUNED, _BEST, _FAILED = "#0072B2", "0.6", "#D55E00", "#000000"
 # Curves of trials by how they ended; a pruned one ends in a cross.
 _STYLES: dict[str, dict[str, Any]] = {
@@ -154,7 +155,8 @@ def draw_importances(importances: Mapping[str, float], complete: int) -> Figure 
     bars = axes.barh([plain(name) for name, _ in ranked], [share for _, share in ranked], color=_COMPLETE)
     axes.bar_label(bars, [f"{100 * share:.0f} %" for _, share in ranked], padding=3, fontsize=8)
     axes.set(xlim=(0, 1.12 * max(importances.values()) or 1), xlabel="importance (PED-ANOVA)")
-    axes.set_title(f"What decided which of {complete} complete trials are the best", fontsize=10)
+    few = f"; {ENOUGH} are wanted" if complete < ENOUGH else ""
+    axes.set_title(f"What decided which of {complete} complete trials are the best{few}", fontsize=10)
     return figure
 
 

@@ -42,7 +42,7 @@ FILES = {
     "curves": "values by epoch, pruned trials apart",
     "slices": "values by parameter",
     "importances": "how much each parameter decided which complete trials are among the best (PED-ANOVA); "
-    "50 of them or more are wanted",
+    f"{drawn.ENOUGH} of them are wanted",
     "plots": "the same and more, to look into with a browser, offline too",
     "README": "this file",
 }

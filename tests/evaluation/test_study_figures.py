@@ -75,7 +75,8 @@ def test_importances_are_bars_the_largest_on_top():
     (axes,) = draw_importances({"learning_rate": 0.7, "head": 0.3}, 12).axes
     assert [bar.get_width() for bar in axes.patches] == [0.3, 0.7]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["head", "learning_rate"]
-    assert "12 complete trials" in axes.get_title()
+    assert axes.get_title().endswith("12 complete trials are the best; 50 are wanted")
+    assert draw_importances({"head": 1.0}, 50).axes[0].get_title().endswith("are the best")
 
 
 def test_nothing_is_drawn_of_nothing(trials, epochs):
