@@ -121,7 +121,11 @@ def tuning_options(command: Any) -> Any:
         ),
         SEED_OPTION,
         click.option(
-            "--storage", type=WORD, default="", help="Optuna storage URL  [default: sqlite:///optuna.db]"
+            "--storage",
+            type=WORD,
+            default="",
+            help="Where the study is kept, for one machine or many: sqlite:///FILE, "
+            "postgresql://USER@HOST/DATABASE, journal:FILE, grpc://HOST:PORT  [default: sqlite:///optuna.db]",
         ),
         click.option(
             "--keep",
@@ -130,7 +134,13 @@ def tuning_options(command: Any) -> Any:
             show_default=True,
             help="Trials whose trained networks are kept, the best; or all.",
         ),
-        click.option("--workers", type=click.IntRange(1, 1), default=1, help="Processes; one for now."),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Processes on this machine; they share its cores and memory.",
+        ),
     )
     for option in reversed(options):
         command = option(command)

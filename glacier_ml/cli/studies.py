@@ -23,7 +23,7 @@ from glacier_ml.cli.options import (
 @cli.command("tune-unet")
 @experiment_option("experiments/unet.yaml")
 @tuning_options
-def tune_unet(experiment: str, workers: int, data: str | None, **options: Any) -> None:
+def tune_unet(experiment: str, data: str | None, **options: Any) -> None:
     """Run or resume a study of the U-Net, and register its best as challenger."""
     from glacier_ml.studies.commands import run_study
 
@@ -33,7 +33,7 @@ def tune_unet(experiment: str, workers: int, data: str | None, **options: Any) -
 @cli.command("tune-ffnn")
 @experiment_option("experiments/ffnn.yaml")
 @tuning_options
-def tune_ffnn(experiment: str, workers: int, data: str | None, **options: Any) -> None:
+def tune_ffnn(experiment: str, data: str | None, **options: Any) -> None:
     """Run or resume a study of the per-pixel network, and register its best as challenger."""
     from glacier_ml.studies.commands import run_study
 

@@ -33,9 +33,10 @@ from glacier_ml.studies.registration import (
     register,
     register_best,
 )
+from glacier_ml.studies.searching import OBJECTIVE, memory_limit
 from glacier_ml.studies.tracking import CHAMPION
 from glacier_ml.studies.trial import run_trial
-from glacier_ml.studies.tuning import OBJECTIVE, StudyResult, memory_limit, study_figures, study_name, tune
+from glacier_ml.studies.tuning import StudyResult, study_figures, study_name, tune
 from glacier_ml.studies.validation import cross_validate, mean_scores, write_scores
 
 DEFAULT_EXPERIMENTS = {"ffnn": "experiments/ffnn.yaml", "unet": "experiments/unet.yaml"}
@@ -47,11 +48,16 @@ def run_study(network: str, experiment_path: str, data: str | None, **options: A
     name = study_name(experiment, training, options["seed"])
     with tracking.start_run(name, "study", parent=options.pop("parent", None)) as run_id:
         _log_inputs(experiment, training)
-        result = tune(experiment, training, **options)
-        version = register_best(experiment, training, result, options["seed"])
-        _log_result(result, options.get("storage"))
+        version: list[str] = []  # by one of the commands that work on the study
+
+        def finish(result: StudyResult) -> None:
+            version.append(register_best(experiment, training, result, options["seed"]))
+            _log_result(result, options.get("storage"))
+            _end_study_run(result)
+
+        result = tune(experiment, training, finish=finish, **options)
         tracking.log_metrics({"best/iou": result.value, "trials": sum(result.states.values())})
-        print(_summary(network, result, version))
+        print(_summary(network, result, *version))
         print(f"compare the trials: {tracking.runs_link(run_id, 'best/iou')}")
     return result
 
@@ -83,11 +89,24 @@ def _log_result(result: StudyResult, storage: str | None) -> None:
     tracking.set_tags({f"trials_{state}": count for state, count in result.states.items()})
 
 
-def _summary(network: str, result: StudyResult, version: str) -> str:
+def _end_study_run(result: StudyResult) -> None:
+    """Close the run that the study began in, where that was another one, as what it is by now: complete."""
+    first = tracking.run_tags(tracking.active_run_id()).get("study_run")
+    if first:
+        found = {"best/iou": result.value, "trials": sum(result.states.values())}
+        tracking.complete_run(first, found, {f"trials_{state}": n for state, n in result.states.items()})
+
+
+def _summary(network: str, result: StudyResult, version: str | None = None) -> str:
     states = ", ".join(f"{count} {state}" for state, count in result.states.items())
+    registered = (
+        f"registered as {model_name(network)} version {version}"
+        if version
+        else "another command works on this study and registers the best"
+    )
     return (
         f"{result.name}: {states}; best is trial {result.number} with validation IoU {result.value:.3f}; "
-        f"registered as {model_name(network)} version {version}"
+        f"{registered}"
     )
 
 

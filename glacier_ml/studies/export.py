@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation import study_figures as drawn
 from glacier_ml.products.maps import check_folder, staged
-from glacier_ml.studies.records import DEFAULT_STORAGE, state_of
-from glacier_ml.studies.tuning import OBJECTIVE, study_figures
+from glacier_ml.studies.records import DEFAULT_STORAGE, state_of, tried_values
+from glacier_ml.studies.searching import OBJECTIVE
+from glacier_ml.studies.storages import hide_password, open_storage
+from glacier_ml.studies.tuning import study_figures
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-STATES = ("complete", "pruned", "failed", "interrupted", "running", "waiting")
+STATES = ("complete", "pruned", "failed", "interrupted", "dropped", "running", "waiting")
 COLUMNS = {
     "number": "of the trial, from 0",
-    "state": "complete, pruned, failed, interrupted (and queued anew), running or waiting",
+    "state": "complete, pruned, failed, interrupted (and queued anew), dropped (never begun: "
+    "another was quicker), running or waiting",
     "value": f"{OBJECTIVE}: the highest of all epochs, of complete trials",
     "highest": "the same, of whatever trial has an epoch behind it",
     "epochs": "epochs that it reached",
@@ -209,7 +212,6 @@ def trial_table(study: optuna.Study) -> pd.DataFrame:
     rows = []
     for trial in study.get_trials(deepcopy=False):
         start, end = _utc(trial.datetime_start), _utc(trial.datetime_complete)
-        values = trial.params or trial.system_attrs.get("fixed_params", {})
         told = {key: value for key, value in trial.user_attrs.items() if key != "run_id"}
         row = {
             "number": trial.number,
@@ -222,7 +224,7 @@ def trial_table(study: optuna.Study) -> pd.DataFrame:
             "end": end,
             "duration_s": (end - start).total_seconds() if start and end else None,
         }
-        row |= {f"params_{name}": _plain(value) for name, value in values.items()}
+        row |= {f"params_{name}": _plain(value) for name, value in tried_values(trial).items()}
         rows.append(row | {f"user_attrs_{name}": _plain(value) for name, value in told.items()})
     table = pd.DataFrame(rows, dtype=object)  # a whole number stays one where others lack it
     last = [column for prefix in ("params_", "user_attrs_") for column in table if column.startswith(prefix)]
@@ -358,21 +360,23 @@ def _utc(time: datetime | None) -> datetime | None:
 
 
 def _open(address: str) -> optuna.storages.BaseStorage:
-    """Open a storage that is there; a file that is not is not made."""
-    import optuna
+    """Open a storage that is there; what is not is not made."""
+    from sqlalchemy import create_engine, inspect
     from sqlalchemy.engine import make_url
 
-    shown = "the address"
     try:
-        url = make_url(address)
-        shown = url.render_as_string(hide_password=True)
-        path = url.database if url.get_backend_name() == "sqlite" else None
-        if path and not Path(path).is_file():
+        other = address.startswith(("journal:", "grpc:"))
+        url = None if other else make_url(address)
+        file = url.database if url and url.get_backend_name() == "sqlite" else None
+        file = address.removeprefix("journal:") if address.startswith("journal:") else file
+        if file and not Path(file).is_file():
             raise FileNotFoundError("no such file")
-        return optuna.storages.RDBStorage(address, skip_table_creation=True)
+        if url and not inspect(create_engine(url)).has_table("studies"):
+            raise LookupError("no table of studies")
     except Exception as error:  # drivers raise what they like; all of them mean the same to the user
-        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        reason = hide_password(" ".join(str(error).split())[:200])
         raise GlacierError(
-            f"storage: {shown} holds no studies that can be read ({reason}); "
-            "run in the folder of the study, or give its Optuna storage URL"
+            f"storage: {hide_password(address)} holds no studies that can be read ({reason}); "
+            "run in the folder of the study, or name its storage"
         ) from error
+    return open_storage(address)

@@ -1,12 +1,19 @@
-"""Names of processes that outlive them: who opened a run or a trial, and whether it is still there."""
+"""Processes by name, so that what a dead one left behind can be told from what a living one works on."""
 
 from __future__ import annotations
 
 import os
 import platform
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 FIRST_NAMESPACE = "pid:[4026531836]"  # of process numbers on a Linux machine, outside of all containers
 TOLERANCE = 10  # [s]: the clock may be set while a process runs, and its time of birth moves with it
+WORDS = (signal.SIGINT, signal.SIGTERM)
 
 
 def process_name(pid: int | None = None) -> str:
@@ -28,6 +35,12 @@ def process_name(pid: int | None = None) -> str:
     process = psutil.Process(pid)
     name = f"{platform.node()} {process.pid} {process.create_time():.0f}"
     return f"{name} {space}" if (space := number_space()) else name
+
+
+@cache
+def own_name() -> str:
+    """Name of this process."""
+    return process_name()
 
 
 def is_dead(name: str) -> bool:
@@ -62,3 +75,69 @@ def number_space() -> str:
     except OSError:  # not Linux
         return ""
     return "" if space == FIRST_NAMESPACE else space
+
+
+_told: list[int] = []  # signals that have come, in order
+
+
+def stop_when_told() -> None:
+    """Let the first Ctrl-C or SIGTERM end this process tidily; later ones do not disturb that."""
+    for one in WORDS:
+        signal.signal(one, _stop)
+
+
+def _stop(number: int, frame: Any) -> None:
+    _told.append(number)
+    if len(_told) == 1:
+        raise SystemExit(128 + number)
+
+
+@contextmanager
+def heedful() -> Iterator[None]:
+    """Remember, while the block runs, what would stop this process, for `heed`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.getsignal(one) for one in WORDS}
+
+    def note(number: int, frame: Any) -> None:
+        _told.append(number)
+        usual = before[signal.Signals(number)]
+        if callable(usual):
+            usual(number, frame)
+
+    noted = [one for one in WORDS if callable(before[one]) and before[one] is not _stop]
+    for one in noted:
+        signal.signal(one, note)
+    try:
+        yield
+    finally:
+        _told.clear()
+        for one in noted:
+            signal.signal(one, before[one])
+
+
+def heed() -> None:
+    """Stop here if this process was told to and is still at work.
+
+    What a handler raises is lost where it happens to run within a finaliser.
+    """
+    if _told:
+        raise SystemExit(128 + _told[0])
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the block has ended, for what belongs together."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {one: signal.signal(one, lambda number, frame: came.append(number)) for one in WORDS}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        if came:
+            signal.raise_signal(came[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,9 +27,29 @@ class Progress:
         self.bar.update(max(0, self.epochs - self.done))
         self.done = 0
 
+    def watch(self, trials: Sequence[Any], wanted: int) -> int:
+        """Show how far the trials of several processes are; gives the epochs that they have seen."""
+        ended = [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")]
+        seen = sum(len(trial.intermediate_values) for trial in trials)
+        at_work = [trial for trial in trials if trial.state.name == "RUNNING"]
+        complete = [trial.value or 0.0 for trial in ended if trial.state.name == "COMPLETE"]
+        self.best = max(complete, default=0.0)
+        shown = len(ended) * self.epochs + sum(len(trial.intermediate_values) for trial in at_work)
+        self.bar.n = min(shown, wanted * self.epochs)
+        told = f"{len(ended)} of {wanted} trials, {len(at_work)} at work, best {self.best:.3f}"
+        self.bar.set_postfix_str(told)
+        return seen
+
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         self.bar.write(text, file=sys.stderr)
+
+
+def silent_progress() -> Progress:
+    """A bar that is not shown: for a process whose work another one watches."""
+    from tqdm import tqdm
+
+    return Progress(tqdm(disable=True), 0, 0.0)
 
 
 @contextmanager

@@ -1,24 +1,26 @@
-"""The trials of a study as its storage has them: what each tried, how it ended, and what was interrupted."""
+"""The trials of a study as its storage has them: what each tried, and how it ended."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glacier_ml.studies.processes import is_dead
+from glacier_ml.studies.storages import DEFAULT_STORAGE, open_storage
 
 if TYPE_CHECKING:
     import optuna
 
-DEFAULT_STORAGE = "sqlite:///optuna.db"
-INTERRUPTED = "interrupted"
+__all__ = ["DEFAULT_STORAGE", "TrialRecord", "count_states", "state_of", "study_trials", "tried_values"]
+
+INTERRUPTED, DROPPED = "interrupted", "dropped"
 
 
 @dataclass(frozen=True)
 class TrialRecord:
     """One trial of a study: its number, its state, what it tried, its run, the objective where complete.
 
-    The state is 'complete', 'pruned', 'failed', 'interrupted' (and queued anew), 'running' or 'waiting'.
+    The state is 'complete', 'pruned', 'failed', 'interrupted' (and queued anew), 'dropped' (never begun:
+    another process was quicker), 'running' or 'waiting'.
     """
 
     number: int
@@ -32,8 +34,9 @@ def study_trials(name: str, storage: str | None = None) -> list[TrialRecord]:
     """Trials of a study by number, those among them that wait ('waiting'); none where there is no study."""
     import optuna
 
+    opened = open_storage(storage) if storage is None or isinstance(storage, str) else storage
     try:
-        study = optuna.load_study(study_name=name, storage=storage or DEFAULT_STORAGE)
+        study = optuna.load_study(study_name=name, storage=opened)
     except KeyError:
         return []
     return trial_records(study)
@@ -45,7 +48,7 @@ def trial_records(study: optuna.Study) -> list[TrialRecord]:
         TrialRecord(
             trial.number,
             state_of(trial),
-            dict(trial.params or trial.system_attrs.get("fixed_params", {})),
+            tried_values(trial),
             str(trial.user_attrs.get("run_id", "")),
             trial.value if trial.state.name == "COMPLETE" else None,
         )
@@ -53,29 +56,19 @@ def trial_records(study: optuna.Study) -> list[TrialRecord]:
     ]
 
 
+def tried_values(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """Values of the searched parameters, also of a trial that waits or was stopped while it drew them."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
 def state_of(trial: optuna.trial.FrozenTrial) -> str:
     """State in our words; optuna knows none between failed and running."""
-    if INTERRUPTED in trial.user_attrs and trial.state.name == "FAIL":
-        return INTERRUPTED
-    return {"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+    if trial.state.name == "FAIL":
+        return next((word for word in (INTERRUPTED, DROPPED) if word in trial.user_attrs), "failed")
+    return trial.state.name.lower()
 
 
-def take_up(study: optuna.Study) -> None:
-    """Queue anew what a process of this machine that is no more (kill -9, a power cut) left running."""
-    from optuna.trial import TrialState
-
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if is_dead(str(trial.user_attrs.get("process", ""))):
-            study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
-            study.enqueue_trial(trial.params)
-            study.tell(trial.number, state=TrialState.FAIL)
-
-
-def give_back(trial: optuna.Trial, stopped: BaseException) -> None:
-    """Queue the values of the trial at work anew, which is interrupted, and see to it that it ends."""
-    from optuna.trial import TrialState
-
-    trial.set_user_attr(INTERRUPTED, True)
-    trial.study.enqueue_trial(trial.params)
-    if not isinstance(stopped, KeyboardInterrupt):  # optuna ends a trial for this one, and for no other
-        trial.study.tell(trial.number, state=TrialState.FAIL)
+def count_states(study: optuna.Study) -> dict[str, int]:
+    """How many trials are complete, pruned, failed."""
+    found = [state_of(trial) for trial in study.get_trials(deepcopy=False)]
+    return {state: found.count(state) for state in ("complete", "pruned", "failed")}

@@ -16,9 +16,10 @@ from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Experiment
 from glacier_ml.studies.progress import tell_epochs
+from glacier_ml.studies.searching import memory_limit
 from glacier_ml.studies.tracking import CHAMPION
 from glacier_ml.studies.trial import run_trial
-from glacier_ml.studies.tuning import StudyResult, memory_limit
+from glacier_ml.studies.tuning import StudyResult
 
 
 def model_name(network: str) -> str:

@@ -22,8 +22,8 @@ from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Experiment
 from glacier_ml.studies.progress import tell_epochs
 from glacier_ml.studies.registration import prepare_candidate
+from glacier_ml.studies.searching import memory_limit
 from glacier_ml.studies.trial import run_trial
-from glacier_ml.studies.tuning import memory_limit
 
 
 def champion_split(champion: NetworkClassifier, scenes: Sequence[LabelledScene]) -> Split:

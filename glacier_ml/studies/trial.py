@@ -16,6 +16,7 @@ from glacier_ml.learning.recipe import ReportSamples
 from glacier_ml.learning.training import Fitted, Metrics, fit
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData, check_recipe
+from glacier_ml.studies.processes import unbroken
 
 
 def run_trial(
@@ -35,8 +36,9 @@ def run_trial(
     learning curve, the validation maps and the confusion matrix.
     """
     check_recipe(parameters, data)
-    tracking.log_params(flat_parameters(parameters) | {"seed": seed})
-    tracking.log_dict(parameters.model_dump(), "parameters.json")
+    with unbroken():
+        tracking.log_params(flat_parameters(parameters) | {"seed": seed})
+        tracking.log_dict(parameters.model_dump(), "parameters.json")
     history: list[Metrics] = []
 
     def note(epoch: int, metrics: Metrics) -> None:
@@ -51,10 +53,12 @@ def run_trial(
         options = {"seed": seed, "memory_limit": memory_limit, "on_epoch": note, "initial": initial}
         fitted = fit(parameters, data.scenes, data.split, validate, **options)  # type: ignore[arg-type]
     finally:
-        tracking.log_epochs(history)
-    _log_outcome(fitted, data)
-    if pictures:
-        log_pictures(fitted, data)
+        with unbroken():
+            tracking.log_epochs(history)
+    with unbroken():
+        _log_outcome(fitted, data)
+        if pictures:
+            log_pictures(fitted, data)
     return fitted
 
 

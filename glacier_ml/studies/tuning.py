@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import tempfile
 import time
-import traceback
 import warnings
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.parameters import AnyParameters
-from glacier_ml.learning.training import Metrics
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
-from glacier_ml.studies.experiment import Choices, Experiment
-from glacier_ml.studies.keeping import KEEP, log_if_best, remove_others
-from glacier_ml.studies.processes import process_name
-from glacier_ml.studies.progress import Progress, show_progress
-from glacier_ml.studies.records import DEFAULT_STORAGE, give_back, state_of, take_up, trial_records
-from glacier_ml.studies.trial import run_trial
+from glacier_ml.studies.experiment import Experiment
+from glacier_ml.studies.keeping import KEEP
+from glacier_ml.studies.leading import Lead
+from glacier_ml.studies.liveness import running, settle
+from glacier_ml.studies.outages import stop_for
+from glacier_ml.studies.processes import heedful
+from glacier_ml.studies.progress import show_progress, silent_progress
+from glacier_ml.studies.records import DEFAULT_STORAGE, count_states
+from glacier_ml.studies.sampling import first_points
+from glacier_ml.studies.searching import Search, best_value, work
+from glacier_ml.studies.storages import open_storage
+from glacier_ml.studies.workers import run_workers
 
 if TYPE_CHECKING:
     import optuna
-
-OBJECTIVE = "val/iou"
-FAILURES = 3  # trials that may fail beyond the number asked for before the study gives up
 
 
 @dataclass(frozen=True)
@@ -74,178 +76,113 @@ def tune(
     timeout: float | None = None,
     seed: int = 0,
     storage: str | None = None,
+    workers: int = 1,
     keep: int | None = KEEP,
+    finish: Callable[[StudyResult], Any] | None = None,
 ) -> StudyResult:
-    """Run or resume a study until it has `trials` complete and pruned trials; failed ones do not end it.
+    """Run or resume a study, alone or with others, until it has `trials` complete and pruned trials.
 
     Parameters
     ----------
     trials : int, optional
-        In all, those of earlier calls among them; the experiment's number by default.
+        In all, those of earlier calls and of other machines among them; the experiment's number by default.
     timeout : float, optional
         Seconds after which no further trial starts.
     storage : str, optional
-        Optuna storage URL; `optuna.db` in the working folder by default.
+        Where the study is kept, see `open_storage`; `optuna.db` in the working folder by default.
+    workers : int
+        Processes of this machine that share the work.
     keep : int, optional
         How many trials' networks are kept, the best; None for all.
+    finish : callable, optional
+        Called once the trials have ended, by one of the commands that work on the study.
 
     Raises
     ------
     GlacierError
-        Where no trial completes, or the storage cannot be opened.
+        Where no trial completes, the storage cannot be opened, or `Outage`, what the study stands on is away.
     """
-    wanted, storage = trials or experiment.trials, storage or DEFAULT_STORAGE
-    study = _open_study(study_name(experiment, data, seed), experiment, seed, storage)
-    _note_inputs(study, storage, experiment, data, seed)
-    parent, limit = _adopt_parent(study), memory_limit(experiment.memory_limit)
-    deadline = time.monotonic() + timeout if timeout else None
-    with _bar(study, wanted, experiment.baseline.epochs) as bar:
-        trial = Trial(experiment, data, seed, parent, limit, bar, keep)
-        while _open_trials(study, wanted, deadline) and not _exhausted(study, experiment):
-            study.optimize(trial, n_trials=1, catch=(Exception,), callbacks=[trial.keep_few])
-            bar.finish()
-        trial.keep_few(study)  # another number may be asked for than before
-    return _result(study, experiment)
+    wanted, name = trials or experiment.trials, study_name(experiment, data, seed)
+    deadline = time.time() + timeout if timeout else None
+    try:
+        study, made = _open_study(name, storage)
+        lead = Lead(study)
+        lead.take(made)
+        with lead.kept(), heedful():
+            _note_inputs(study, made, experiment, data, seed)
+            parent = _adopt_parent(study, lead.held)
+            where = storage or DEFAULT_STORAGE
+            search = Search(
+                name, experiment, data, seed, where, wanted, deadline, parent, workers, lead.held, keep
+            )
+            _work_together(search, study)
+            return _finished(search, study, lead, finish)
+    except Exception as error:
+        if stop := stop_for(error, name):
+            raise stop from error
+        raise
 
 
-def memory_limit(share: float) -> float:
-    """Bytes that a training step may take: a share of the memory available now."""
-    import psutil
+def _work_together(search: Search, study: optuna.Study) -> None:
+    """Let the command's processes work: this one alone, or others under its eyes."""
+    states, experiment = count_states(study), search.experiment
+    done = min(states["complete"] + states["pruned"], search.wanted)
+    epochs = experiment.baseline.epochs
+    with show_progress(search.name, search.wanted, done, epochs, best_value(study)) as bar:
+        if search.workers == 1:
+            work(search, study, bar)
+            return
+        import joblib
 
-    return float(share * psutil.virtual_memory().available)
+        with tempfile.TemporaryDirectory(prefix="glacier_ml-study-") as folder:
+            joblib.dump(search, Path(folder) / "search.joblib")  # its arrays are mapped, not copied
 
+            def progress() -> int:
+                settle(study)
+                return bar.watch(study.get_trials(deepcopy=False), search.wanted)
 
-class Trial:
-    """One trial: suggest, train, prune; its run ends in the state that the trial does, with the traceback."""
-
-    def __init__(
-        self,
-        experiment: Experiment,
-        data: TrainingData,
-        seed: int,
-        parent: str,
-        memory: float,
-        bar: Progress,
-        keep: int | None = KEEP,
-    ) -> None:
-        self.experiment, self.data, self.seed = experiment, data, seed
-        self.parent, self.memory, self.bar, self.keep = parent, memory, bar, keep
-
-    def __call__(self, trial: optuna.Trial) -> float:
-        """Run the trial; gives the objective."""
-        import optuna
-
-        trial.set_user_attr("process", process_name())
-        parameters = self.experiment.with_values(suggest(trial, self.experiment))
-        tags = {"study": trial.study.study_name, "trial": str(trial.number)}
-        with tracking.start_run(
-            f"trial-{trial.number:03d}", "trial", parent=self.parent, tags=tags
-        ) as run_id:
-            trial.set_user_attr("run_id", run_id)
-            try:
-                value = self._train(trial, parameters)
-            except optuna.TrialPruned:
-                tracking.set_tags({"state": "pruned"})
-                raise
-            except (KeyboardInterrupt, SystemExit) as stopped:  # the same command begins with it again
-                give_back(trial, stopped)
-                raise
-            except Exception as error:
-                tracking.set_tags({"state": "failed", "reason": f"{type(error).__name__}: {error}"[:500]})
-                tracking.log_text(traceback.format_exc(), "traceback.txt")
-                self.bar.say(f"trial {trial.number} failed: {error}")
-                raise
-            tracking.set_tags({"state": "complete"})
-        return value
-
-    def _train(self, trial: optuna.Trial, parameters: AnyParameters) -> float:
-        import optuna
-
-        def on_epoch(epoch: int, metrics: Metrics) -> None:
-            trial.report(metrics[OBJECTIVE], epoch)
-            self.bar.step(trial.number, epoch, metrics[OBJECTIVE])
-            # The last epoch decides nothing more: a trial that got there is complete.
-            if epoch + 1 < parameters.epochs and trial.should_prune():
-                raise optuna.TrialPruned
-
-        fitted = run_trial(
-            parameters,
-            self.data,
-            seed=self.seed,
-            memory_limit=self.memory,
-            on_epoch=on_epoch,
-            pictures=self.experiment.sampler != "grid",  # its points are compared by their numbers
-        )
-        best = fitted.best[OBJECTIVE]
-        log_if_best(fitted.classifier, trial.number, best, trial_records(trial.study), self.keep)
-        return best
-
-    def keep_few(self, study: optuna.Study, _: object = None) -> None:
-        """Remove the networks that are not among the best any more; optuna calls it after every trial."""
-        remove_others(study.study_name, partial(trial_records, study), self.keep, self.bar.say)
+            run_workers(_work_for, (folder,), search.workers, Path(folder), progress)
 
 
-def suggest(trial: optuna.Trial, experiment: Experiment) -> dict[str, Any]:
-    """Let a trial choose a value of each searched parameter."""
-    values: dict[str, Any] = {}
-    for name, space in experiment.search.items():
-        if isinstance(space, Choices):
-            values[name] = trial.suggest_categorical(name, space.words)
-        elif space.whole:
-            values[name] = trial.suggest_int(name, int(space.low), int(space.high), log=space.log)
-        else:
-            values[name] = trial.suggest_float(name, space.low, space.high, log=space.log)
-    return values
+def _work_for(folder: str, number: int) -> None:
+    """Work on a study for the process that has left the search in the folder."""
+    import joblib
+
+    search = joblib.load(Path(folder) / "search.joblib", mmap_mode="r")
+    try:
+        study, _ = _open_study(search.name, search.storage)
+        work(search, study, silent_progress(), number)
+    except Exception as error:
+        if stop := stop_for(error, search.name):
+            raise stop from error
+        raise
 
 
-def _open_study(name: str, experiment: Experiment, seed: int, storage: str) -> optuna.Study:
+def _finished(
+    search: Search, study: optuna.Study, lead: Lead, finish: Callable[[StudyResult], Any] | None
+) -> StudyResult:
+    """The result; `finish` it where this command leads, or the one that led is gone."""
+    if running(study):  # late, and others are not
+        lead.resign()
+    result = _result(study, search.experiment)
+    if finish and not running(study) and lead.take():
+        finish(result)
+    return result
+
+
+def _open_study(name: str, storage: str | None) -> tuple[optuna.Study, bool]:
+    """Open a study; tells whether this process has made it."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        opened = optuna.storages.get_storage(storage)
-        study = optuna.create_study(
-            study_name=name, storage=opened, direction="maximize", load_if_exists=True
-        )
-    except Exception as error:  # drivers raise what they like; all of them mean the same to the user
-        raise GlacierError(
-            f"storage: {storage} cannot be opened ({' '.join(str(error).split())[:200]}); "
-            "give an Optuna storage URL such as sqlite:///optuna.db"
-        ) from error
-    study.sampler = _sampler(experiment, seed + len(study.trials))
-    study.pruner = (
-        optuna.pruners.MedianPruner(experiment.startup_trials, experiment.warmup_epochs)
-        if experiment.pruner == "median"
-        else optuna.pruners.NopPruner()
-    )
-    return study
-
-
-def _sampler(experiment: Experiment, seed: int) -> optuna.samplers.BaseSampler:
-    import optuna
-
-    if experiment.sampler in ("random", "grid"):  # a grid's points are enqueued, none is drawn
-        return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=experiment.startup_trials)
-
-
-def _first_points(experiment: Experiment) -> list[dict[str, Any]]:
-    """Values that are tried before any is drawn: the baseline's, and after them all others of a grid."""
-    values = experiment.baseline.model_dump()
-    baseline = {name: _word(values[name]) for name in experiment.search}
-    if experiment.sampler != "grid":
-        return [baseline]
-    grid = product(*(map(_word, space.probes) for space in experiment.search.values()))
-    points = [dict(zip(experiment.search, point, strict=True)) for point in grid]
-    return [baseline, *(point for point in points if point != baseline)]
-
-
-def _word(value: Any) -> Any:
-    return Choices(choices=[value]).words[0]
+    opened = open_storage(storage)
+    with suppress(optuna.exceptions.DuplicatedStudyError):
+        return optuna.create_study(study_name=name, storage=opened, direction="maximize"), True
+    return optuna.load_study(study_name=name, storage=opened), False
 
 
 def _note_inputs(
-    study: optuna.Study, storage: str, experiment: Experiment, data: TrainingData, seed: int
+    study: optuna.Study, made: bool, experiment: Experiment, data: TrainingData, seed: int
 ) -> None:
     """Say whether a study goes on, is new or stands beside another; a new one gets its baseline first."""
     inputs = {
@@ -256,22 +193,22 @@ def _note_inputs(
     }
     if study.trials:
         print(f"{study.study_name}: goes on after {len(study.trials)} trials", file=sys.stderr)
-        take_up(study)
-    else:
-        _tell_changes(study, storage, experiment.name, inputs)
+        settle(study)
+    elif made:
+        _tell_changes(study, experiment.name, inputs)
         study.set_user_attr("opened", time.time())
-    for point in _first_points(experiment):
+    for point in first_points(experiment):
         study.enqueue_trial(point, skip_if_exists=True)
     for key, value in (inputs | {"network": experiment.network}).items():
         study.set_user_attr(key, value)
 
 
-def _tell_changes(study: optuna.Study, storage: str, name: str, inputs: dict[str, str]) -> None:
+def _tell_changes(study: optuna.Study, name: str, inputs: dict[str, str]) -> None:
     import optuna
 
     others = [
         other
-        for other in optuna.get_all_study_summaries(storage)
+        for other in optuna.get_all_study_summaries(study._storage)
         if other.study_name.rpartition("-")[0] == name and other.user_attrs.get("experiment")
     ]
     if others:
@@ -281,50 +218,28 @@ def _tell_changes(study: optuna.Study, storage: str, name: str, inputs: dict[str
         print(f"{study.study_name}: a new study, because {cause}", file=sys.stderr)
 
 
-def _adopt_parent(study: optuna.Study) -> str:
+def _adopt_parent(study: optuna.Study, leads: bool) -> str:
     """The run that all trials of the study nest under: the first one's that worked on it."""
-    first = study.user_attrs.get("parent_run_id")
     current = tracking.active_run_id()
+    first = _first_run(study, leads)
     if first and tracking.run_exists(first):
         if first != current:
             tracking.set_tags({"kind": "worker", "study_run": first})
-        return str(first)
+        return first
     study.set_user_attr("parent_run_id", current)
     return current
 
 
-def _finished(study: optuna.Study) -> dict[str, int]:
-    found = [state_of(trial) for trial in study.get_trials(deepcopy=False)]
-    return {state: found.count(state) for state in ("complete", "pruned", "failed")}
-
-
-def _open_trials(study: optuna.Study, wanted: int, deadline: float | None) -> bool:
-    states = _finished(study)
-    if states["failed"] >= wanted + FAILURES:
-        raise GlacierError(
-            f"{study.study_name}: {states['failed']} trials failed; their runs' tag 'reason' says why"
-        )
-    late = deadline is not None and time.monotonic() >= deadline
-    return states["complete"] + states["pruned"] < wanted and not late
-
-
-def _exhausted(study: optuna.Study, experiment: Experiment) -> bool:
-    """Whether every point of a grid was tried."""
-    from optuna.trial import TrialState
-
-    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    return experiment.sampler == "grid" and not waiting
-
-
-def _best_value(study: optuna.Study) -> float:
-    from optuna.trial import TrialState
-
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return max((trial.value or 0.0 for trial in complete), default=0.0)
+def _first_run(study: optuna.Study, leads: bool) -> str:
+    """The parent run's id as the study has it; who does not lead waits for the leader to say it."""
+    until = time.monotonic() + (0 if leads else 10)
+    while not (first := study.user_attrs.get("parent_run_id")) and time.monotonic() < until:
+        time.sleep(0.1)
+    return str(first or "")
 
 
 def _result(study: optuna.Study, experiment: Experiment) -> StudyResult:
-    states = _finished(study)
+    states = count_states(study)
     if not states["complete"]:
         raise GlacierError(
             f"{study.study_name}: no trial is complete yet ({states['failed']} failed); "
@@ -336,18 +251,12 @@ def _result(study: optuna.Study, experiment: Experiment) -> StudyResult:
     return StudyResult(study.study_name, parameters, float(best.value or 0), best.number, run_id, states)
 
 
-def _bar(study: optuna.Study, wanted: int, epochs: int) -> AbstractContextManager[Progress]:
-    states = _finished(study)
-    done = min(states["complete"] + states["pruned"], wanted)
-    return show_progress(study.study_name, wanted, done, epochs, _best_value(study))
-
-
 def study_figures(name: str, storage: str | None = None) -> dict[str, Any]:
     """Plots of a study as plotly figures, by name; those that need more trials than there are left out."""
     import optuna
     from optuna import visualization
 
-    study = optuna.load_study(study_name=name, storage=storage or DEFAULT_STORAGE)
+    study = optuna.load_study(study_name=name, storage=open_storage(storage))
     plots = {
         "history": visualization.plot_optimization_history,
         "parallel_coordinates": visualization.plot_parallel_coordinate,

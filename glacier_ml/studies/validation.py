@@ -29,9 +29,9 @@ from glacier_ml.studies import tracking
 from glacier_ml.studies.experiment import Experiment
 from glacier_ml.studies.folds import Fold
 from glacier_ml.studies.progress import FoldProgress, show_folds
+from glacier_ml.studies.searching import memory_limit
 from glacier_ml.studies.tracking.runs import package_version
 from glacier_ml.studies.trial import run_trial
-from glacier_ml.studies.tuning import memory_limit
 
 if TYPE_CHECKING:
     import pandas as pd

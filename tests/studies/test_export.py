@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import optuna
@@ -48,12 +49,12 @@ def trial(state, curve=(), value=None, values=None, minutes=0, **attributes):
     return made
 
 
-@pytest.fixture
-def storage(tmp_path, monkeypatch):
-    """A storage with three studies, in the working folder: one worked on last, one before it, one empty."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """A storage with three studies: one worked on last, one before it, one empty."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    address = "sqlite:///optuna.db"
+    path = tmp_path_factory.mktemp("studies") / "optuna.db"
+    address = f"sqlite:///{path}"
     low, high = {"learning_rate": 0.01, "levels": 3, "head": "[]"}, {"learning_rate": 0.001, "levels": 5}
     unet = optuna.create_study(study_name="unet-0a1b2c3d4e", storage=address, direction="maximize")
     unet.set_user_attr("network", "unet")
@@ -70,7 +71,15 @@ def storage(tmp_path, monkeypatch):
     older = optuna.create_study(study_name="unet-ffffffffff", storage=address, direction="maximize")
     older.add_trial(trial(TrialState.COMPLETE, [0.5], 0.5, low, -60))
     optuna.create_study(study_name="ffnn-0123456789", storage=address)
-    return address
+    return path
+
+
+@pytest.fixture
+def storage(database, tmp_path, monkeypatch):
+    """A copy of it in the working folder."""
+    shutil.copy(database, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return "sqlite:///optuna.db"
 
 
 def opened(name, storage):
@@ -209,9 +218,10 @@ def test_a_storage_that_is_none_is_told_and_not_made(tmp_path, monkeypatch):
     for address, told in [
         ("sqlite:///optuna.db", "sqlite:///optuna.db holds no .*no such file"),
         ("sqlite:///text.db", "text.db holds no studies that can be read .*not a database"),
-        ("sqlite:///empty.db", "empty.db holds no studies"),
+        ("sqlite:///empty.db", "empty.db holds no studies that can be read .no table of studies"),
+        ("journal:study.log", "journal:study.log holds no studies that can be read .no such file"),
         ("nonsense", "holds no studies that can be read"),
-        ("nosuchdb://me:secret@host/name", r"nosuchdb://me:\*\*\*@host/name holds no"),
+        ("nosuchdb://me:secret@host/name", r"nosuchdb://me:\*\*\*@host/name holds no .*nosuchdb"),
     ]:
         with pytest.raises(GlacierError, match=told) as error:
             list_studies(address)

@@ -1,5 +1,6 @@
 """Studies: which trials run, what becomes of them, and what each leaves in its run."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ from tiny_studies import experiment_content, tiny_training, write_catalog, write
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.training import TrainingFailed
-from glacier_ml.studies import tracking, tuning
+from glacier_ml.studies import searching, tracking, tuning
 from glacier_ml.studies.commands import run_study
 from glacier_ml.studies.data import load_training_data
 from glacier_ml.studies.experiment import Experiment
@@ -38,7 +39,7 @@ def trained(store, monkeypatch, tiny_classifier):
                 on_epoch(epoch, {"val/iou": value})
             return SimpleNamespace(best={"val/iou": max(history)}, classifier=tiny_classifier)
 
-        monkeypatch.setattr(tuning, "run_trial", run_trial)
+        monkeypatch.setattr(searching, "run_trial", run_trial)
         monkeypatch.setattr(tracking, "log_classifier", lambda classifier: None)
         return tried
 
@@ -227,7 +228,8 @@ def test_an_interrupted_trial_is_tried_again(trained, data):
 
 def test_no_trial_starts_after_the_timeout(trained, data, monkeypatch):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(tuning, "time", SimpleNamespace(monotonic=lambda: clock.now, time=lambda: 0.0))
+    for module in (tuning, searching):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: clock.now, monotonic=time.monotonic))
 
     def minute(number, parameters):
         clock.now += 60
@@ -257,15 +259,15 @@ def test_a_bad_storage_is_told_in_a_line(trained, data, storage):
 
 
 def test_a_trial_too_large_for_the_memory_fails_with_the_reason(store, data, monkeypatch):
-    monkeypatch.setattr(tuning, "memory_limit", lambda share: 1000.0)
-    monkeypatch.setattr(tuning, "FAILURES", 0)
+    monkeypatch.setattr(searching, "memory_limit", lambda share: 1000.0)
+    monkeypatch.setattr(searching, "FAILURES", 0)
     with tracking.start_run("study", "study") as parent, pytest.raises(GlacierError, match="1 trials failed"):
         tune(experiment(parameters={"tile_size": 64}), data, trials=1)
     assert trial_runs(parent)[0].data.tags["reason"].startswith("TrainingFailed: memory: one tile of 64 px")
 
 
 def test_a_loss_that_is_not_finite_fails_the_trial(store, data, monkeypatch):
-    monkeypatch.setattr(tuning, "FAILURES", 0)
+    monkeypatch.setattr(searching, "FAILURES", 0)
     # Without a clipped gradient the first steps of plain SGD at this rate overflow.
     wild = {"learning_rate": 1e30, "optimizer": "sgd", "clip_norm": 0.0, "schedule": "fixed"}
     chosen = experiment(parameters=wild, search={"learning_rate": {"choices": [1e30]}})

@@ -5,6 +5,7 @@ without arguments shows what was tracked.
 """
 
 from glacier_ml.studies.tracking.classifiers import kept_classifiers, mark_classifier, remove_classifier
+from glacier_ml.studies.tracking.endings import complete_run, end_run
 from glacier_ml.studies.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -41,6 +42,8 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "active_run_id",
+    "complete_run",
+    "end_run",
     "environment_tags",
     "finished_run",
     "kept_classifiers",

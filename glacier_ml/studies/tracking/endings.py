@@ -1,47 +1,49 @@
-"""How runs end: our states and MLflow's for them, and runs whose process ended without a word."""
+"""End runs that are not this process's own."""
 
 from __future__ import annotations
 
-import platform
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Mapping
 
-from glacier_ml.studies.processes import is_dead
-from glacier_ml.studies.tracking.pages import every_run
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
-REASON = "its process ended without a word"
+from glacier_ml.studies.tracking.runs import STATUS, client, run_exists
 
 
-def close_stale_runs(client: MlflowClient) -> list[str]:
-    """End runs whose process is no more: kill -9, memory that ran out, a power cut.
+def complete_run(run_id: str, metrics: Mapping[str, float], tags: Mapping[str, object]) -> None:
+    """Say of a run that was stopped that others have brought its work to its end."""
+    from mlflow.entities import Metric, RunTag
 
-    Looked at are runs of every experiment that are RUNNING and whose tag `process` names this machine. Left
-    as they are: those without the tag, as `mlflow run` opens them; those of other machines and of other
-    containers, whose processes cannot be seen. Several processes may do this at once: they write the same.
+    if not run_exists(run_id):
+        return
+    now = time.time_ns() // 1_000_000  # [ms]
+    told = {"state": "complete", **tags}
+    client().log_batch(
+        run_id,
+        metrics=[Metric(key, float(value), now, 0) for key, value in metrics.items()],
+        tags=[RunTag(key, str(value)) for key, value in told.items()],
+    )
+    if "reason" in client().get_run(run_id).data.tags:
+        client().delete_tag(run_id, "reason")
+    client().set_terminated(run_id, STATUS["complete"])
+
+
+def end_run(run_id: str, state: str, reason: str | None = None) -> None:
+    """End a run that its own process cannot end any more; one that has ended stays as it is.
 
     Parameters
     ----------
-    client : MlflowClient
-        Of the store.
-
-    Returns
-    -------
-    list of str
-        Ids of the runs that were ended: killed, or as their tag `state` says where it was told in time.
+    state : str
+        'complete', 'pruned', 'failed' or 'killed': the tag `state`.
+    reason : str, optional
+        The tag `reason`.
     """
-    wanted = f"attributes.status = 'RUNNING' and tags.process LIKE '{platform.node()} %'"
-    stale = [run for run in every_run(client, wanted) if is_dead(run.data.tags["process"])]
-    for run in stale:
-        _close(client, run.info.run_id, run.data.tags.get("state", "running"))
-    return [run.info.run_id for run in stale]
-
-
-def _close(client: MlflowClient, run_id: str, state: str) -> None:
-    """End a run; its status comes last, since a run that is not RUNNING is not found again."""
-    if state not in STATUS:
-        client.set_tag(run_id, "state", "killed")
-        client.set_tag(run_id, "reason", REASON)
-    client.set_terminated(run_id, STATUS.get(state, "KILLED"))
+    if not run_id or not run_exists(run_id):
+        return
+    run = client().get_run(run_id)
+    if run.data.tags.get("state") == "running":
+        client().set_tag(run_id, "state", state)
+        if reason:
+            client().set_tag(run_id, "reason", reason)
+    else:
+        state = run.data.tags.get("state", state)
+    if run.info.status == "RUNNING":
+        client().set_terminated(run_id, STATUS.get(state, "KILLED"))

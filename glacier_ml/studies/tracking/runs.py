@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.studies.processes import process_name
-from glacier_ml.studies.tracking.endings import STATUS, close_stale_runs
+from glacier_ml.studies.processes import own_name, unbroken
+from glacier_ml.studies.tracking.stale import close_stale_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,6 +42,7 @@ REPORTED_PACKAGES = (
     "tensorflow",
 )
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100  # MLflow's limits
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 GENERATED_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")  # such as bold-crane-481
 
 
@@ -74,7 +75,8 @@ def start_run(
     str
         The run's id.
     """
-    run_id = _open_run(name, parent, {"kind": kind, "state": "running", **(tags or {})})
+    with unbroken():  # an exception amid a transaction would leave the database locked
+        run_id = _open_run(name, parent, {"kind": kind, "state": "running", **(tags or {})})
     try:
         yield run_id
     except Exception as error:
@@ -91,10 +93,10 @@ def _open_run(name: str, parent: str | None, tags: Mapping[str, object]) -> str:
     from mlflow.tracking.context.registry import resolve_tags
 
     mlflow = _mlflow()
-    plain = {key: str(value) for key, value in tags.items()} | {"process": process_name()}
+    plain = {key: str(value) for key, value in tags.items()} | {"process": own_name()}
     active = mlflow.active_run()
     if active is None and parent is None:
-        close_stale_runs(client())
+        close_stale_runs(client(), STATUS)
     given = os.environ.pop("MLFLOW_RUN_ID", None)  # else mlflow would take it for the next child
     if given and active is None and parent is None:
         mlflow.start_run(run_id=given, run_name=_name_of_given(given, name), tags=plain)
@@ -122,13 +124,14 @@ def _name_of_given(run_id: str, name: str) -> str:
 
 def _close_run(run_id: str, state: str, reason: str | None = None) -> None:
     """End the run; a state that the block has set stays, so that a pruned trial's exception is no failure."""
-    told = client().get_run(run_id).data.tags
-    if told.get("state") == "running":
-        client().set_tag(run_id, "state", state)
-    if reason and told.get("state") == "running":
-        client().set_tag(run_id, "reason", reason)
-    settled = told["state"] if told.get("state") in STATUS else state
-    _mlflow().end_run(STATUS[settled])
+    with unbroken():
+        told = client().get_run(run_id).data.tags
+        if told.get("state") == "running":
+            client().set_tag(run_id, "state", state)
+        if reason and told.get("state") == "running":
+            client().set_tag(run_id, "reason", reason)
+        settled = told["state"] if told.get("state") in STATUS else state
+        _mlflow().end_run(STATUS[settled])
 
 
 def active_run_id() -> str:

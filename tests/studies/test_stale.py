@@ -6,8 +6,8 @@ import pytest
 
 from glacier_ml.studies import tracking
 from glacier_ml.studies.processes import number_space, process_name
-from glacier_ml.studies.tracking.endings import close_stale_runs
-from glacier_ml.studies.tracking.runs import client
+from glacier_ml.studies.tracking.runs import STATUS, client
+from glacier_ml.studies.tracking.stale import close_stale_runs
 
 DEAD = f"{platform.node()} 4194305 0 {number_space()}".strip()
 
@@ -44,7 +44,7 @@ def test_the_first_run_of_a_command_closes_what_the_dead_left(opened):
 @pytest.mark.parametrize("process", [None, "elsewhere 4194305 0", "nonsense", "this one"])
 def test_a_run_that_may_go_on_is_left_alone(opened, process):
     run = opened(process_name() if process == "this one" else process, state="running")
-    assert close_stale_runs(client()) == []
+    assert close_stale_runs(client(), STATUS) == []
     assert told(run) == ("RUNNING", "running", None)
 
 
@@ -53,7 +53,7 @@ def test_a_run_that_may_go_on_is_left_alone(opened, process):
 )
 def test_an_end_that_was_told_in_time_stays(opened, state, status):
     run = opened(DEAD, state=state)
-    assert close_stale_runs(client()) == [run]
+    assert close_stale_runs(client(), STATUS) == [run]
     assert told(run) == (status, state, None)
 
 
@@ -64,11 +64,11 @@ def test_more_runs_than_a_page_are_all_closed_once(opened, monkeypatch):
         "mlflow.MlflowClient.search_runs",
         lambda self, *given, **options: search(*given, **options, max_results=2),
     )
-    assert set(close_stale_runs(client())) == runs
-    assert close_stale_runs(client()) == []
+    assert set(close_stale_runs(client(), STATUS)) == runs
+    assert close_stale_runs(client(), STATUS) == []
 
 
 def test_a_store_without_experiments_has_nothing_to_close(store):
     for experiment in client().search_experiments():
         client().delete_experiment(experiment.experiment_id)
-    assert close_stale_runs(client()) == []
+    assert close_stale_runs(client(), STATUS) == []

@@ -1,0 +1,160 @@
+"""Which trials are alive; what dead processes left is ended, and tried once more.
+
+A trial at work carries the name of its process and, once a minute, the time. A process of this machine is
+dead where there is none of its name; one of another machine where it has not told the time for long.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from glacier_ml.studies import tracking
+from glacier_ml.studies.processes import is_dead
+from glacier_ml.studies.records import DROPPED, INTERRUPTED, state_of, tried_values
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+BEAT = 60.0  # between two signs of life [s]; chosen here
+SILENCE = 300.0  # after which a process of another machine counts as dead [s]; clocks may be minutes apart
+NAMELESS = 30.0  # that a trial may take from its start to its process's name [s]; usually milliseconds
+RETRIES = 1  # of a trial whose process was killed without a word: it may be what needs too much memory
+KILLED_AGAIN = "its process was killed, and that of its retry too; it may need more memory than there is"
+
+
+@contextmanager
+def heartbeat(tell: Callable[[float], Any]) -> Iterator[None]:
+    """Tell the time [s since 1970] at once and then once a minute while the block runs."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(BEAT):
+            with suppress(Exception):  # a storage that is away is the trial's to notice
+                tell(time.time())
+
+    tell(time.time())
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(timeout=BEAT)
+
+
+def running(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials at work, as far as the storage knows."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+
+
+def is_lost(trial: FrozenTrial) -> bool:
+    """Say whether the process that worked on a trial is no more."""
+    process = str(trial.user_attrs.get("process", ""))
+    if not process:
+        begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+        return time.time() - begun > NAMELESS
+    return is_gone(process, trial.user_attrs.get("alive"))
+
+
+def is_gone(process: str, alive: float | None) -> bool:
+    """Say whether a process that last told the time [s since 1970] is dead, here or on another machine."""
+    return is_dead(process) or (alive is not None and time.time() - alive > SILENCE)
+
+
+def settle(study: optuna.Study) -> None:
+    """End the trials of dead processes, and queue each once more.
+
+    A trial that had come to its end, but for the storage's word of it, gets that word. Safe to call by many
+    processes at once and after being killed anywhere in it: a retry that is queued twice is dropped when it
+    comes up.
+    """
+    while left := running(study):
+        for trial in left:
+            if is_lost(trial):
+                _end(study, trial)
+        if all("process" in trial.user_attrs for trial in left):
+            break
+        time.sleep(0.1)  # one has begun and not yet said whose it is, or never will
+    _requeue(study)
+
+
+def _end(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Give a dead trial the state that it has come to."""
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.trial import TrialState
+
+    storage, outcome = study._storage, dict(trial.user_attrs.get("outcome", {}))
+    again = trial.user_attrs.get("kills", 0) < RETRIES
+    if not outcome:
+        outcome = {"state": "killed", "reason": "its process was killed" if again else KILLED_AGAIN}
+    # First, so that whoever is killed in between leaves a trial that is found and ended again.
+    tracking.end_run(str(trial.user_attrs.get("run_id", "")), outcome["state"], outcome.get("reason"))
+    with suppress(UpdateFinishedTrialError):  # another process was quicker
+        if outcome["state"] == "killed":
+            mark = (INTERRUPTED, "killed") if again else ("reason", KILLED_AGAIN)
+            if INTERRUPTED not in trial.user_attrs:  # else it was stopped by a word, and then killed
+                storage.set_trial_user_attr(trial._trial_id, *mark)
+        value = outcome.get("value")
+        if outcome["state"] == "pruned":
+            value = trial.intermediate_values[max(trial.intermediate_values)]
+        state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(outcome["state"])
+        values = None if state is None else [value]
+        storage.set_trial_state_values(trial._trial_id, state or TrialState.FAIL, values)
+
+
+def _requeue(study: optuna.Study) -> None:
+    """Queue what was interrupted and has no successor yet."""
+    trials = study.get_trials(deepcopy=False)
+    followed = {trial.user_attrs.get("retry_of") for trial in trials}
+    for trial in trials:
+        if state_of(trial) == INTERRUPTED and trial.number not in followed:
+            kills = trial.user_attrs.get("kills", 0) + (trial.user_attrs[INTERRUPTED] == "killed")
+            if values := tried_values(trial):  # else nothing was drawn, and the next one draws the same
+                study.enqueue_trial(values, user_attrs={"retry_of": trial.number, "kills": kills})
+
+
+def give_back(study: optuna.Study, trial: optuna.Trial) -> None:
+    """Queue the values of the trial at work anew: it was stopped by a word, which costs it no retry."""
+    from optuna.trial import TrialState
+
+    study._storage.patience = 5.0  # whoever stops a study does not want to wait for a database
+    trial.set_user_attr(INTERRUPTED, "stopped")
+    study.tell(trial, state=TrialState.FAIL)
+    _requeue(study)
+
+
+def drop(study: optuna.Study, trial: optuna.Trial, why: str) -> None:
+    """End a trial that need not begin, and that counts nowhere."""
+    from optuna.trial import TrialState
+
+    trial.set_user_attr(DROPPED, why)
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def put_back(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue a queued point again that came up when none was wanted."""
+    if "fixed_params" in trial.system_attrs:
+        kept = {key: value for key, value in trial.user_attrs.items() if key in ("retry_of", "kills")}
+        study.enqueue_trial(trial.system_attrs["fixed_params"], user_attrs=kept)
+
+
+def twin(study: optuna.Study, trial: FrozenTrial) -> int | None:
+    """Number of an earlier trial that tries, or has tried, the same queued point; None where there is none.
+
+    Processes that begin a study, or find a dead one, at the same time may queue the same point twice.
+    """
+    wanted, origin = trial.system_attrs.get("fixed_params"), trial.user_attrs.get("retry_of")
+    if not wanted:
+        return None
+    for other in study.get_trials(deepcopy=False)[: trial.number]:
+        alike = other.system_attrs.get("fixed_params") == wanted and state_of(other) != DROPPED
+        if alike and other.user_attrs.get("retry_of") == origin:
+            return other.number
+    return None
