@@ -63,6 +63,17 @@ def real_toa():
     pytest.skip(f"no toa/LT52240631988227CUB02 below {' or '.join(map(str, roots))}")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def samples_apart(tmp_path_factory):
+    """Keep what trials share out of the home folder, unless GLACIER_ML_CACHE names another."""
+    from glacier_ml.learning import store
+
+    usual, apart = store.cache_folder, tmp_path_factory.mktemp("samples")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "cache_folder", lambda: usual() if os.environ.get("GLACIER_ML_CACHE") else apart)
+        yield
+
+
 @pytest.fixture
 def tiny_grid():
     """Factory of grids, 24 rows and 32 columns of 30 m in UTM 6 north unless told otherwise."""
@@ -143,6 +154,16 @@ def tiny_project(tmp_path_factory, empty_database):
         patch.chdir(folder)
         project = run_tiny_project(folder)
     return project
+
+
+@pytest.fixture(scope="session")
+def short_studies():
+    """Starts studies whose trials take moments: see `short_study.ShortStudies`."""
+    from short_study import ShortStudies
+
+    studies = ShortStudies()
+    yield studies
+    studies.close()
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Labelled scenes of a simple known truth, made in memory for the tests of learning."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
+from glacier_ml.learning.stored_scenes import keep_in
 from glacier_ml.scenes.catalog import CatalogEntry, LabelledScene
 from glacier_ml.scenes.scene import Grid, Scene
 
@@ -55,6 +57,11 @@ def made_pair(**options):
         made_scene("disc", (200, 160), disc, seed=1, **options),
         made_scene("valley", (180, 220), valley, seed=2, **options),
     ]
+
+
+def kept_in(store, labelled):
+    """The same scene with what is computed of it in a store."""
+    return replace(labelled, scene=keep_in(store, labelled.scene))
 
 
 def with_mask(labelled, mask):

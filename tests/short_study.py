@@ -7,10 +7,11 @@ storage, tracked runs, workers - is as in any study.
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,7 +24,6 @@ from glacier_ml.studies.processes import stop_when_told, unbroken
 from glacier_ml.studies.tuning import tune
 
 EPOCHS = 3
-MOMENT = float(os.environ.get("MOMENT", "0.02"))  # of an epoch [s]
 SEARCH = {"learning_rate": {"low": 1e-4, "high": 1.0, "log": True}, "nodes": {"low": 1, "high": 100}}
 
 
@@ -44,22 +44,25 @@ def run_short(parameters, data, *, seed, on_epoch, **_):
         tracking.log_params({"learning_rate": parameters.learning_rate, "nodes": parameters.nodes})
     value = value_of(parameters)
     for epoch in range(parameters.epochs):
-        time.sleep(MOMENT)
+        time.sleep(float(os.environ.get("MOMENT", "0")))
         on_epoch(epoch, {"val/iou": value * (epoch + 1) / parameters.epochs})
     with unbroken():
         tracking.log_metrics({"best/iou": value})
+        tracking.log_dict({"value": value}, "value.json")
     with open("trained.txt", "a", encoding="utf-8") as file:
         file.write(f"{parameters.learning_rate:.12g} {parameters.nodes}\n")
     return SimpleNamespace(best={"val/iou": value}, classifier=None)
 
 
-# At the top, so that workers, which import this file again, have it too.
-searching.run_trial = run_short
-tracking.log_classifier = lambda classifier: None
+if __name__ in ("__main__", "__mp_main__"):  # the latter in workers, which import this file again
+    searching.run_trial = run_short
+    tracking.log_classifier = lambda classifier: None
 
 
-def run_study(options):
-    """Run or resume the study in the working folder; what the command does, less the registration."""
+def run_study(folder, environment, options):
+    """Run or resume the study in a folder; what the command does, less the registration."""
+    os.chdir(folder)
+    os.environ.update(environment)
     stop_when_told()
     try:
         with tracking.start_run("study", "study"):
@@ -69,68 +72,76 @@ def run_study(options):
         raise SystemExit(2) from None
 
 
+def split_off(order):
+    """Start a study in a process of its own; gives its number."""
+    pid = os.fork()
+    if pid:
+        return pid
+    os.setsid()
+    status = 1
+    try:
+        errors = os.open(f"{order['folder']}/errors.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(errors, 1)  # standard output is for what the server says
+        os.dup2(errors, 2)
+        run_study(**order)
+        status = 0
+    except SystemExit as end:
+        status = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
 def serve():
-    """Start a study for each line of options read; tell its process, and how it ended."""
+    """Start a study for each order read, or wait for a process; tell its number, or how it ended."""
     import mlflow  # noqa: F401
     import optuna  # noqa: F401
 
     print("ready", flush=True)
     for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            os.setsid()
-            status = 1
-            try:
-                run_study(json.loads(line))
-                status = 0
-            except SystemExit as end:
-                status = int(end.code or 0)
-            finally:
-                sys.stderr.flush()
-                os._exit(status)
-        print(pid, flush=True)
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        order = json.loads(line)
+        if isinstance(order, int):
+            print(os.waitstatus_to_exitcode(os.waitpid(order, 0)[1]), flush=True)
+        else:
+            print(split_off(order), flush=True)
 
 
 class ShortStudies:
-    """Starts studies in a working folder, one after the other, each in a process of its own."""
+    """Starts studies, each in a process of its own, and waits for them."""
 
-    def __init__(self, folder, **environment):
-        told = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment}
-        command = [sys.executable, __file__]
-        self.errors = open(folder / "errors.txt", "a", encoding="utf-8")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors}
-        self.server = subprocess.Popen(command, cwd=folder, env=told, text=True, **pipes)
+    def __init__(self):
+        told = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.server = subprocess.Popen([sys.executable, __file__], env=told, text=True, **pipes)
         assert self.server.stdout.readline() == "ready\n"
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
+        """End the server."""
         self.server.stdin.close()
         self.server.wait(60)
         self.server.stdout.close()
-        self.errors.close()
 
-    def start(self, **options):
-        """Start a study; gives its process id."""
-        print(json.dumps(options), file=self.server.stdin, flush=True)
+    def _ask(self, order):
+        print(json.dumps(order), file=self.server.stdin, flush=True)
         return int(self.server.stdout.readline())
 
-    def end(self, pid=None, number=signal.SIGKILL):
-        """Send a signal to a study and to its workers, if a process is named; gives its exit status."""
-        if pid is not None:
-            try:
+    def start(self, folder, moment=0.0, environment=None, **options):
+        """Start a study in a folder, whose epochs take so long [s]; gives its process id."""
+        told = {"MOMENT": str(moment), **(environment or {})}
+        return self._ask({"folder": str(folder), "environment": told, "options": options})
+
+    def end(self, pid, number=None):
+        """Send a signal, if any, to a study and its workers; gives its exit status."""
+        if number is not None:
+            with suppress(ProcessLookupError):
                 os.killpg(pid, number)
-            except ProcessLookupError:
-                pass
-        return int(self.server.stdout.readline())
+        return self._ask(pid)
 
-    def run(self, **options):
+    def run(self, folder, **options):
         """Run a study to its end; gives its exit status."""
-        self.start(**options)
-        return self.end()
+        return self.end(self.start(folder, **options))
 
 
 if __name__ == "__main__":

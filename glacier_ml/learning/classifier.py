@@ -20,6 +20,7 @@ from glacier_ml.learning.networks import receptive_radius
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
 from glacier_ml.learning.report_features import report_features
 from glacier_ml.learning.stitching import Array, Mask, Reader, Stitching, stitched_rows
+from glacier_ml.learning.stored_scenes import scene_features
 from glacier_ml.learning.tiles import reflect_to, tile_origins
 from glacier_ml.scenes.scene import TOA, Scene, check_quantity
 from glacier_ml.scenes.sources import LARGEST_MEDIAN, median_reflectance
@@ -205,9 +206,12 @@ class NetworkClassifier:
             )
 
     def features(self, scene: Scene) -> Array:
-        """Features (rows, columns, features) as the network is fed them, 0 where the scene is not valid."""
+        """Features (rows, columns, features) as the network is fed them, 0 where the scene is not valid.
+
+        Read-only where a store keeps them, see `stored_scenes`.
+        """
         check_quantity(scene.name, scene.quantity, self.quantity)
-        return self._features(scene.stack(self.bands))
+        return scene_features(scene, feature_set(self.parameters.features), self.parameters.recipe)
 
     def logit(self, scene: Scene, wanted: Mask | None = None, disturb: Disturbance | None = None) -> Array:
         """Stitched logits (rows, columns) before the temperature, NaN where not valid or not wanted."""

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.learning.features import feature_set
+from glacier_ml.learning.features import FeatureSet, feature_set
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters
-from glacier_ml.learning.report_features import report_features
 from glacier_ml.learning.splits import Split, number_blocks
+from glacier_ml.learning.stored_scenes import mask_digest, scene_features, scene_key, store_of
 from glacier_ml.learning.tiles import SYMMETRIES, cut_tiles, transform_d4
 
 if TYPE_CHECKING:
@@ -202,19 +202,53 @@ def collect_report_samples(
     GlacierError
         Where no scene holds a whole tile.
     """
-    used = [scene for scene in scenes if split.training(scene.scene.name).any()]
-    make = _tiles if isinstance(parameters, UnetParameters) else _pixels
-    parts = [made for scene in used if (made := make(scene, parameters)) is not None]
-    if not parts:
+    size = parameters.tile_size if isinstance(parameters, UnetParameters) else None
+    used = [
+        scene
+        for scene in scenes
+        if split.training(scene.scene.name).any() and (size or 0) <= min(scene.scene.shape)
+    ]
+    if not used:
         raise GlacierError(
             f"tile_size: no scene holds a whole tile of {parameters.tile_size} px; choose a smaller tile"
         )
-    values, targets, numbers = (np.concatenate([part[key] for part in parts]) for key in range(3))
-    names = tuple(str(part[3]) for part in parts)
-    owners = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
-    copies = SYMMETRIES if parameters.augment and isinstance(parameters, UnetParameters) else 1
+    values, targets, owners, numbers = _arrays(used, feature_set(parameters.features), size)
+    names = tuple(scene.scene.name for scene in used)
+    copies = SYMMETRIES if parameters.augment and size else 1
     train, test = shuffle_and_split(len(values) * copies, split.rule.seed)
     return ReportSamples(parameters, values, targets, names, owners, numbers, copies, train, test, seed)
+
+
+def _arrays(used: Sequence[LabelledScene], chosen: FeatureSet, size: int | None) -> tuple[Any, ...]:
+    """Values, targets, owners and numbers of the tiles of `size` px, or of the single pixels, of scenes."""
+    store = store_of(*(scene.scene for scene in used))
+    keys = tuple(scene_key(scene.scene, chosen.bands) for scene in used)
+    truths = tuple(mask_digest(scene.truth) for scene in used if store.folder)
+
+    def parts(image: Callable[[LabelledScene], NDArray]) -> list[NDArray]:
+        return [cut_tiles(image(scene), size) if size else image(scene)[scene.scene.valid] for scene in used]
+
+    def numbers() -> list[NDArray]:
+        if size:
+            return [np.arange(1, _tiles(scene.scene.shape, size) + 1) for scene in used]
+        return parts(lambda scene: number_blocks(scene.scene.shape, BLOCK))
+
+    def owners() -> NDArray:
+        return np.repeat(np.arange(len(used)), [len(part) for part in numbers()])
+
+    def features(scene: LabelledScene) -> Array:
+        return scene_features(scene.scene, chosen, "report")
+
+    return (
+        store.array("report_values", (keys, chosen.features, size), lambda: np.concatenate(parts(features))),
+        store.array("report_targets", (keys, truths, size), lambda: np.concatenate(parts(_target))),
+        store.array("report_owners", (keys, size), owners),
+        store.array("report_numbers", (keys, size), lambda: np.concatenate(numbers())),
+    )
+
+
+def _tiles(shape: tuple[int, int], size: int) -> int:
+    return (shape[0] // size) * (shape[1] // size)
 
 
 def shuffle_and_split(samples: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -231,22 +265,3 @@ def shuffle_and_split(samples: int, seed: int) -> tuple[NDArray[np.int64], NDArr
 def _target(scene: LabelledScene) -> Array:
     valid = scene.scene.valid
     return np.stack([scene.truth & valid, valid], axis=-1).astype(np.float32)
-
-
-def _features(scene: LabelledScene, parameters: AnyParameters) -> Array:
-    chosen = feature_set(parameters.features)
-    return report_features(scene.scene.stack(chosen.bands), chosen.bands, chosen)
-
-
-def _tiles(scene: LabelledScene, parameters: AnyParameters) -> tuple[Any, ...] | None:
-    size = parameters.tile_size
-    if size > min(scene.scene.shape):
-        return None
-    values = cut_tiles(_features(scene, parameters), size)
-    return values, cut_tiles(_target(scene), size), np.arange(1, len(values) + 1), scene.scene.name
-
-
-def _pixels(scene: LabelledScene, parameters: AnyParameters) -> tuple[Any, ...] | None:
-    valid = scene.scene.valid
-    numbers = number_blocks(scene.scene.shape, BLOCK)[valid]
-    return _features(scene, parameters)[valid], _target(scene)[valid], numbers, scene.scene.name

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.learning.features import compute_features, feature_set
+from glacier_ml.learning.features import FeatureSet, compute_features, feature_set
 from glacier_ml.learning.parameters import AnyParameters, FfnnParameters
 from glacier_ml.learning.splits import Split
-from glacier_ml.learning.tiles import SYMMETRIES, reflect_to, transform_d4
+from glacier_ml.learning.stored_scenes import (
+    StoredScene,
+    mask_digest,
+    scene_features,
+    scene_key,
+    scene_stack,
+    store_of,
+)
+from glacier_ml.learning.tiles import SYMMETRIES, transform_d4
 from glacier_ml.scenes.scene import check_bands
 
 if TYPE_CHECKING:
@@ -32,26 +40,44 @@ class TrainingScene:
     Attributes
     ----------
     stack : ndarray
-        (rows, columns, bands) reflectance, 0 where not valid.
-    target : ndarray
-        (rows, columns, 2): the label (1 glacier) and its weight, which is 0 outside the training pixels.
+        (rows, columns, bands) reflectance, or (rows, columns, features), 0 where not valid.
+    target : ndarray of bool
+        (rows, columns, 2): whether a pixel is glacier, and whether it trains.
     pixels : ndarray
-        Flat indices of the training pixels.
+        Flat indices of the training pixels, of weight 0 none.
     """
 
     stack: Array
-    target: Array
+    target: NDArray[np.bool_]
     pixels: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Everything a network is trained from; batches are a pure function of (seed, epoch, step)."""
+    """Everything a network is trained from; batches are a pure function of (seed, epoch, step).
+
+    Attributes
+    ----------
+    parameters : UnetParameters or FfnnParameters
+        Those of the network.
+    scenes : tuple of TrainingScene
+        Those with training pixels.
+    bands : tuple of str
+        That the features need.
+    seed : int
+        Of what is drawn.
+    glacier_weight : float
+        Of glacier pixels that train; the others' is 1.
+    computed : bool
+        Whether the scenes' stacks hold features, which is so only where no reflectance is disturbed.
+    """
 
     parameters: AnyParameters
     scenes: tuple[TrainingScene, ...]
     bands: tuple[str, ...]
     seed: int
+    glacier_weight: float = 1.0
+    computed: bool = False
 
     @property
     def tiles_per_batch(self) -> int:
@@ -81,8 +107,7 @@ class Samples:
         """
         random = np.random.default_rng([self.seed, epoch, step])
         stack, target = self._cut(random)
-        stack = self._disturb(stack, random)
-        features = compute_features(stack, self.bands, feature_set(self.parameters.features))
+        features = stack if self.computed else self._computed(self._disturb(stack, random))
         if isinstance(self.parameters, FfnnParameters):
             return features.reshape(-1, features.shape[-1]), target.reshape(-1, 2)
         if self.parameters.augment:
@@ -90,6 +115,9 @@ class Samples:
             both = np.stack([transform_d4(tile, int(random.integers(SYMMETRIES))) for tile in both])
             features, target = both[..., :-2], both[..., -2:]
         return np.ascontiguousarray(features), np.ascontiguousarray(target)
+
+    def _computed(self, stack: Array) -> Array:
+        return compute_features(stack, self.bands, feature_set(self.parameters.features))
 
     def _cut(self, random: np.random.Generator) -> tuple[Array, Array]:
         """Cut tiles around random training pixels; scenes take turns: each is drawn equally often."""
@@ -104,7 +132,14 @@ class Samples:
             corners = corners - random.integers(size, size=(number, 2))
             corners = np.clip(corners, 0, np.array(scene.target.shape[:2]) - size)
             pieces.append(_gather(scene, corners, size))
-        return np.concatenate([piece[0] for piece in pieces]), np.concatenate([piece[1] for piece in pieces])
+        stack, target = (np.concatenate(part) for part in zip(*pieces, strict=True))
+        return stack, self._weighed(target)
+
+    def _weighed(self, target: NDArray[np.bool_]) -> Array:
+        """Label and weight (..., 2) of what is glacier and of what trains."""
+        label, trains = target[..., 0], target[..., 1]
+        weight = trains * np.where(label, np.float32(self.glacier_weight), np.float32(1))
+        return np.stack([label.astype(np.float32), weight], axis=-1)
 
     def _disturb(self, stack: Array, random: np.random.Generator) -> Array:
         """Jitter brightness by tile and add sensor noise by value; what has no data stays 0."""
@@ -118,7 +153,7 @@ class Samples:
         return stack
 
 
-def _gather(scene: TrainingScene, corners: NDArray[np.int64], size: int) -> tuple[Array, Array]:
+def _gather(scene: TrainingScene, corners: NDArray[np.int64], size: int) -> tuple[Array, NDArray[np.bool_]]:
     steps = np.arange(size)
     rows = corners[:, 0, None, None] + steps[None, :, None]
     columns = corners[:, 1, None, None] + steps[None, None, :]
@@ -148,25 +183,47 @@ def check_samples(scenes: Sequence[LabelledScene], parameters: AnyParameters) ->
 def collect_samples(
     scenes: Sequence[LabelledScene], split: Split, parameters: AnyParameters, seed: int
 ) -> Samples:
-    """Prepare the training pixels of scenes for one set of parameters; raises as `check_samples`."""
+    """Prepare the training pixels of scenes for one set of parameters; raises as `check_samples`.
+
+    What scenes of one store (`stored_scenes`) need is computed by the first call that needs it.
+    """
     check_samples(scenes, parameters)
-    size = parameters.tile_size
-    bands = feature_set(parameters.features).bands
+    chosen = feature_set(parameters.features)
     with_labels = [scene for scene in scenes if split.training(scene.scene.name).any()]
-    glacier_weight = _glacier_weight(with_labels, split, parameters)
-    prepared = tuple(_prepare(scene, split, bands, size, glacier_weight) for scene in with_labels)
-    return Samples(parameters, prepared, bands, seed)
+    weight = _glacier_weight(with_labels, split, parameters)
+    kept = all(isinstance(scene.scene, StoredScene) for scene in with_labels)
+    computed = kept and not parameters.brightness and not parameters.noise
+    glacier = bool(np.float32(weight) != 0)
+    prepared = tuple(
+        _prepare(scene, split, chosen, parameters.tile_size, glacier, computed) for scene in with_labels
+    )
+    return Samples(parameters, prepared, chosen.bands, seed, weight, computed)
 
 
 def _prepare(
-    scene: LabelledScene, split: Split, bands: tuple[str, ...], size: int, glacier_weight: float
+    scene: LabelledScene, split: Split, chosen: FeatureSet, size: int, glacier: bool, computed: bool
 ) -> TrainingScene:
-    label = scene.truth.astype(np.float32)
-    weight = split.training(scene.scene.name) * np.where(label > 0, np.float32(glacier_weight), np.float32(1))
-    stack = reflect_to(scene.scene.stack(bands), size, size)
-    target = np.zeros((*stack.shape[:2], 2), dtype=np.float32)  # padding keeps weight 0
-    target[: label.shape[0], : label.shape[1]] = np.stack([label, weight], axis=-1)
-    return TrainingScene(stack, target, np.flatnonzero(target[..., 1]))
+    """Prepare one scene; `glacier` says whether its glacier pixels have a weight."""
+    training = split.training(scene.scene.name)
+    if computed:
+        stack = scene_features(scene.scene, chosen, size=size)
+    else:
+        stack = scene_stack(scene.scene, chosen.bands, size)
+
+    def target() -> NDArray[np.bool_]:
+        both = np.zeros((*stack.shape[:2], 2), dtype=bool)  # padding does not train
+        both[: training.shape[0], : training.shape[1]] = np.stack([scene.truth, training], axis=-1)
+        return both
+
+    store = store_of(scene.scene)
+    depends_on = (mask_digest(scene.truth), mask_digest(training), stack.shape[:2]) if store.folder else ()
+    both = store.array("target", depends_on, target)
+    pixels = store.array(
+        "pixels",
+        (*depends_on, glacier),
+        lambda: np.flatnonzero(both[..., 1] if glacier else both[..., 1] & ~both[..., 0]),
+    )
+    return TrainingScene(stack, both, pixels)
 
 
 def _glacier_weight(scenes: Sequence[LabelledScene], split: Split, parameters: AnyParameters) -> float:
@@ -177,49 +234,63 @@ def _glacier_weight(scenes: Sequence[LabelledScene], split: Split, parameters: A
     return float((1 - fraction) / fraction)
 
 
-def feature_statistics(
-    scenes: Sequence[LabelledScene], split: Split, features: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance (features,) of the training pixels, every scene counting alike.
+class FeatureStatistics(NamedTuple):
+    """Each feature on the training pixels, every scene counting alike; all float64 (features,).
+
+    Attributes
+    ----------
+    mean, variance : ndarray
+        What a network normalises by.
+    low, high : ndarray
+        Quantiles .01 and .99: two in a hundred training pixels lie outside; a scene of which many more do is
+        not like them.
+    """
+
+    mean: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def feature_statistics(scenes: Sequence[LabelledScene], split: Split, features: str) -> FeatureStatistics:
+    """Statistics of a feature set on the training pixels.
 
     They depend on the data and the split alone: validation and held-out pixels never enter.
     """
-    drawn = _training_features(scenes, split, features)
+    chosen = feature_set(features)
+    drawn_from = [scene for scene in scenes if split.training(scene.scene.name).any()]
+    store = store_of(*(scene.scene for scene in drawn_from))
+    depends_on = [
+        (scene_key(scene.scene, chosen.bands), mask_digest(split.training(scene.scene.name)))
+        for scene in drawn_from
+        if store.folder
+    ]
+    values = store.array(
+        "statistics",
+        (tuple(depends_on), chosen.features),
+        lambda: _statistics([_draw(scene, split, chosen) for scene in drawn_from]),
+    )
+    return FeatureStatistics(*values)
+
+
+def _draw(scene: LabelledScene, split: Split, chosen: FeatureSet) -> NDArray[np.float64]:
+    """Features (pixels, features) of evenly drawn training pixels of a scene."""
+    training = np.flatnonzero(split.training(scene.scene.name))
+    pixels = training[:: max(1, len(training) // STATISTICS_PIXELS)]
+    if isinstance(scene.scene, StoredScene):
+        values = scene_features(scene.scene, chosen)
+        return values.reshape(-1, values.shape[-1])[pixels].astype(np.float64)
+    stack = scene.scene.stack(chosen.bands).reshape(-1, len(chosen.bands))[pixels]
+    return compute_features(stack, chosen.bands, chosen).astype(np.float64)
+
+
+def _statistics(drawn: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Mean, variance and the two quantiles (4, features)."""
     mean = np.mean([values.mean(axis=0) for values in drawn], axis=0)
     squares = np.mean([(values**2).mean(axis=0) for values in drawn], axis=0)
-    return mean, np.maximum(squares - mean**2, 1e-6)
-
-
-def feature_range(
-    scenes: Sequence[LabelledScene], split: Split, features: str
-) -> dict[str, tuple[float, float]]:
-    """Quantiles .01 and .99 of each feature on the training pixels, every scene counting alike.
-
-    Two in a hundred training pixels lie outside; a scene of which many more do is not like them.
-    """
-    drawn = [
-        values[:: max(1, len(values) // RANGE_PIXELS)]
-        for values in _training_features(scenes, split, features)
-    ]
-    weights = np.concatenate([np.full(len(values), 1 / len(values)) for values in drawn])
-    low, high = np.quantile(
-        np.concatenate(drawn), RANGE_QUANTILES, axis=0, weights=weights, method="inverted_cdf"
+    fewer = [values[:: max(1, len(values) // RANGE_PIXELS)] for values in drawn]
+    weights = np.concatenate([np.full(len(values), 1 / len(values)) for values in fewer])
+    quantiles = np.quantile(
+        np.concatenate(fewer), RANGE_QUANTILES, axis=0, weights=weights, method="inverted_cdf"
     )
-    names = feature_set(features).features
-    return dict(zip(names, zip(low.tolist(), high.tolist(), strict=True), strict=True))
-
-
-def _training_features(
-    scenes: Sequence[LabelledScene], split: Split, features: str
-) -> list[NDArray[np.float64]]:
-    """Features (pixels, features) of evenly drawn training pixels of each scene that has some."""
-    chosen = feature_set(features)
-    drawn = []
-    for scene in scenes:
-        training = np.flatnonzero(split.training(scene.scene.name))
-        if not len(training):
-            continue
-        pixels = training[:: max(1, len(training) // STATISTICS_PIXELS)]
-        stack = scene.scene.stack(chosen.bands).reshape(-1, len(chosen.bands))[pixels]
-        drawn.append(compute_features(stack, chosen.bands, chosen).astype(np.float64))
-    return drawn
+    return np.stack([mean, np.maximum(squares - mean**2, 1e-6), *quantiles])

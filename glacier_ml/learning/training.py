@@ -17,7 +17,7 @@ from glacier_ml.learning.features import feature_set
 from glacier_ml.learning.networks import build_network, training_bytes
 from glacier_ml.learning.parameters import AnyParameters
 from glacier_ml.learning.recipe import ReportSamples, collect_report_samples
-from glacier_ml.learning.samples import Samples, collect_samples, feature_range, feature_statistics
+from glacier_ml.learning.samples import FeatureStatistics, Samples, collect_samples, feature_statistics
 from glacier_ml.learning.splits import Split
 
 if TYPE_CHECKING:
@@ -289,42 +289,40 @@ def _start(
 
     keras.backend.clear_session()  # or every trial's graph stays in memory
     keras.utils.set_random_seed(seed)
-    origin = _seen(parameters, scenes, split, initial)
+    statistics = _statistics(parameters, scenes, split)
+    origin = _seen(parameters, statistics, initial)
     if initial:
         return NetworkClassifier(parameters.network, initial.network, parameters, origin=origin)
-    mean, variance = _statistics(parameters, scenes, split)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(parameters.precision)
     try:
-        network = build_network(parameters, mean, variance)
+        network = build_network(parameters, statistics.mean, statistics.variance)
     finally:
         keras.config.set_dtype_policy(before)
     return NetworkClassifier(parameters.network, network, parameters, origin=origin)
 
 
 def _seen(
-    parameters: AnyParameters,
-    scenes: Sequence[LabelledScene],
-    split: Split,
-    initial: NetworkClassifier | None,
+    parameters: AnyParameters, statistics: FeatureStatistics, initial: NetworkClassifier | None
 ) -> dict[str, Any]:
     """Which values of the features a network has seen in training, or the one that it goes on from."""
     if parameters.recipe == "report":
         return {}
-    own = feature_range(scenes, split, parameters.features)
+    names = feature_set(parameters.features).features
+    own = zip(names, statistics.low.tolist(), statistics.high.tolist(), strict=True)
+    seen = {name: [low, high] for name, low, high in own}
     before = initial.feature_range if initial else {}
-    seen = {name: [low, high] for name, (low, high) in own.items()}
-    for name in set(before) & set(own):
-        seen[name] = [min(own[name][0], before[name][0]), max(own[name][1], before[name][1])]
+    for name in set(before) & set(seen):
+        seen[name] = [min(seen[name][0], before[name][0]), max(seen[name][1], before[name][1])]
     return {"feature_range": seen}
 
 
 def _statistics(
     parameters: AnyParameters, scenes: Sequence[LabelledScene], split: Split
-) -> tuple[NDArray, NDArray]:
+) -> FeatureStatistics:
     if parameters.recipe == "report":  # its features are scaled already, image by image
-        features = len(feature_set(parameters.features).features)
-        return np.zeros(features), np.ones(features)
+        nothing = np.zeros(len(feature_set(parameters.features).features))
+        return FeatureStatistics(nothing, nothing + 1, nothing, nothing + 1)
     return feature_statistics(scenes, split, parameters.features)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.learning.parameters import AnyParameters, Recipe
 from glacier_ml.learning.samples import check_samples
 from glacier_ml.learning.splits import Split, SplitRule, make_split
+from glacier_ml.learning.store import SampleStore, open_store
+from glacier_ml.learning.stored_scenes import keep_in
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
 from glacier_ml.scenes.index_pairing import index_paired
 from glacier_ml.scenes.landsat.radiometry import METHODS
@@ -38,6 +40,8 @@ class TrainingData:
         SHA-256 of the scenes' pixels and labels.
     recipe : str
         'sound', or 'report': then the masks are paired by array index, as the report had them.
+    store : SampleStore, optional
+        Keeps what the trainings on these data share; without it each computes all for itself, in memory.
     """
 
     catalog: Catalog
@@ -45,6 +49,11 @@ class TrainingData:
     split: Split
     digest: str
     recipe: Recipe = "sound"
+    store: SampleStore | None = None
+
+    def __post_init__(self) -> None:
+        kept = tuple(replace(one, scene=keep_in(self.store, one.scene)) for one in self.scenes)
+        object.__setattr__(self, "scenes", kept)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -86,7 +95,8 @@ def load_training_data(
         scenes = tuple(index_paired(scene) for scene in scenes)
     for one in parameters:
         check_samples(scenes, one)
-    return TrainingData(catalog, scenes, make_split(scenes, rule), dataset_digest(scenes), recipe)
+    split = make_split(scenes, rule)
+    return TrainingData(catalog, scenes, split, dataset_digest(scenes), recipe, open_store())
 
 
 def check_recipe(parameters: AnyParameters, data: TrainingData) -> None:

@@ -10,6 +10,7 @@ from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.spread.places import WITHIN
 from glacier_ml.learning.samples import check_samples
 from glacier_ml.learning.splits import Mask, Protocol, SplitRule, check_protocol, make_split
+from glacier_ml.learning.store import open_store
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest, open_catalog
 from glacier_ml.studies.data import TrainingData, check_alike, load_scenes
 from glacier_ml.studies.experiment import Experiment
@@ -127,4 +128,5 @@ def group_of(labelled: LabelledScene, kind: str) -> str:
 
 
 def _training_data(catalog: Catalog, scenes: Sequence[LabelledScene], rule: SplitRule) -> TrainingData:
-    return TrainingData(catalog, tuple(scenes), make_split(scenes, rule), dataset_digest(scenes))
+    split = make_split(scenes, rule)
+    return TrainingData(catalog, tuple(scenes), split, dataset_digest(scenes), store=open_store())

@@ -17,11 +17,10 @@ LOST = {
     "optuna.exceptions": {"StorageInternalError"},
 }
 SAID = (  # by MLflow, which passes on a database's fault as its own
-    ("database or disk is full", "the disk is full"),
-    ("No space left on device", "the disk is full"),
     ("OperationalError", "the database cannot be reached"),
     ("API request to", "the tracking server cannot be reached"),
 )
+SAID_FULL = ("database or disk is full", "No space left on device")
 
 
 class Outage(GlacierError):  # noqa: N818 - told as a state of things
@@ -40,16 +39,23 @@ def outage(error: BaseException) -> str | None:
     >>> outage(ValueError("shapes differ")) is None
     True
     """
-    for one in causes(error):
+    chain = list(causes(error))
+    if any(_is_full(one) for one in chain):
+        return "the disk is full"
+    for one in chain:
         kind, text = type(one), " ".join(str(one).split())
-        if isinstance(one, OSError) and one.errno in FULL:
-            return "the disk is full"
         if said := [meant for words, meant in SAID if words in text and _of_a_store(kind)]:
             return said[0]
         lost = isinstance(one, ConnectionError) or kind.__name__ in LOST.get(kind.__module__, ())
         if lost and (kind.__module__ != "grpc._channel" or "UNAVAILABLE" in text):
             return f"the connection is lost ({text[:160]})"
     return None
+
+
+def _is_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    return _of_a_store(type(error)) and any(words in str(error) for words in SAID_FULL)
 
 
 def _of_a_store(kind: type) -> bool:

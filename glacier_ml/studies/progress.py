@@ -15,6 +15,7 @@ class Progress:
 
     def __init__(self, bar: Any, epochs: int, best: float) -> None:
         self.bar, self.epochs, self.best, self.done = bar, epochs, best, 0
+        self.told = (0, "")
 
     def step(self, trial: int, epoch: int, value: float) -> None:
         """Count one epoch."""
@@ -35,9 +36,11 @@ class Progress:
         complete = [trial.value or 0.0 for trial in ended if trial.state.name == "COMPLETE"]
         self.best = max(complete, default=0.0)
         shown = len(ended) * self.epochs + sum(len(trial.intermediate_values) for trial in at_work)
-        self.bar.n = min(shown, wanted * self.epochs)
         told = f"{len(ended)} of {wanted} trials, {len(at_work)} at work, best {self.best:.3f}"
-        self.bar.set_postfix_str(told)
+        if (shown, told) != self.told:
+            self.told = (shown, told)
+            self.bar.n = min(shown, wanted * self.epochs)
+            self.bar.set_postfix_str(told)
         return seen
 
     def say(self, text: str) -> None:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.splits import Split, SplitRule, make_split
+from glacier_ml.learning.store import open_store
 from glacier_ml.learning.training import TrainingFailed
 from glacier_ml.scenes.catalog import Catalog, LabelledScene, dataset_digest
 from glacier_ml.studies import tracking
@@ -93,7 +94,7 @@ def _twins(
     if hindered := obstacle(champion, scenes):
         raise GlacierError(f"{champion.name}: no twins from other seeds, because {hindered}; set seeds to 1")
     split = champion_split(champion, scenes)
-    data = TrainingData(catalog, scenes, split, champion.origin["dataset_digest"])
+    data = TrainingData(catalog, scenes, split, champion.origin["dataset_digest"], store=open_store())
     first = champion_seed(champion) or 0
     found = [_twin(champion, data, seed) for seed in range(first + 1, first + seeds)]
     return [one for one in found if one is not None]

@@ -47,13 +47,13 @@ def open_storage(url: str | None = None, patience: float = PATIENCE) -> Any:
     """
     url = url or DEFAULT_STORAGE
     try:
-        return _patient(_opened(url), patience)
+        return _patient(_made(url), patience)
     except GlacierError:
         raise
     except Exception as error:  # drivers raise what they like; all of them mean the same to the user
         told = " ".join(str(error).split())[:200] or type(error).__name__
         raise GlacierError(
-            f"storage: {hide_password(url)} cannot be opened ({hide_password(told)}); {_mend(error)}"
+            f"storage: {hide_password(url)} cannot be opened ({hide_password(told)}); {_mend(url, error)}"
         ) from error
 
 
@@ -66,11 +66,22 @@ def hide_password(text: str) -> str:
     return re.sub(r"(://[^/\s:@]*):[^@\s/]+@", r"\1:***@", text)
 
 
-def _mend(error: Exception) -> str:
-    missing = isinstance(error, ModuleNotFoundError) or "No module named" in str(error)
-    if missing and "psycopg" in str(error):
+def _mend(url: str, error: Exception) -> str:
+    if isinstance(error, ImportError) and url.startswith("postgres"):
         return "install what PostgreSQL needs: pip install 'glacier_ml[postgresql]'"
     return FORMS
+
+
+def _made(url: str) -> Any:
+    """Open a storage; tried again where another process was making its tables at the same moment."""
+    for pause in (0.5, 1.0, 2.0):
+        try:
+            return _opened(url)
+        except Exception as error:
+            if "already exists" not in str(error):
+                raise
+        time.sleep(pause)
+    return _opened(url)
 
 
 def _opened(url: str) -> Any:

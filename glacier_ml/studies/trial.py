@@ -32,8 +32,7 @@ def run_trial(
     """Train inside the active run and log what there is to see of it.
 
     Logged are the parameters first, and at the end - whatever it is - the metrics of every epoch; then the
-    best epoch's metrics, its counts block by block (`validation_blocks.json`), and with `pictures` the
-    learning curve, the validation maps and the confusion matrix.
+    best epoch's, its counts by block (`validation_blocks.json`), and with `pictures` curve, maps, confusion.
     """
     check_recipe(parameters, data)
     with unbroken():

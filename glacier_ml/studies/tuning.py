@@ -7,9 +7,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,25 +102,34 @@ def tune(
     GlacierError
         Where no trial completes, the storage cannot be opened, or `Outage`, what the study stands on is away.
     """
-    wanted, name = trials or experiment.trials, study_name(experiment, data, seed)
-    deadline = time.time() + timeout if timeout else None
+    name = study_name(experiment, data, seed)
+    wanted, deadline = trials or experiment.trials, time.time() + timeout if timeout else None
+    where = storage or DEFAULT_STORAGE
+    search = Search(name, experiment, data, seed, where, wanted, deadline, "", workers, keep=keep)
+    with _stopped_for_outages(name):
+        return _tune(search, finish)
+
+
+@contextmanager
+def _stopped_for_outages(name: str) -> Iterator[None]:
+    """Tell in a line what a study stands on and is away."""
     try:
-        study, made = _open_study(name, storage)
-        lead = Lead(study)
-        lead.take(made)
-        with lead.kept(), heedful():
-            _note_inputs(study, made, experiment, data, seed)
-            parent = _adopt_parent(study, lead.held)
-            where = storage or DEFAULT_STORAGE
-            search = Search(
-                name, experiment, data, seed, where, wanted, deadline, parent, workers, lead.held, keep
-            )
-            _work_together(search, study)
-            return _finished(search, study, lead, finish)
+        yield
     except Exception as error:
         if stop := stop_for(error, name):
             raise stop from error
         raise
+
+
+def _tune(search: Search, finish: Callable[[StudyResult], Any] | None) -> StudyResult:
+    study, made = _open_study(search.name, search.storage)
+    lead = Lead(study)
+    lead.take(made)
+    with lead.kept(), heedful():
+        _note_inputs(study, made, search)
+        search = replace(search, parent=_adopt_parent(study, lead.held), leads=lead.held)
+        _work_together(search, study)
+        return _finished(search, study, lead, finish)
 
 
 def _work_together(search: Search, study: optuna.Study) -> None:
@@ -149,13 +158,9 @@ def _work_for(folder: str, number: int) -> None:
     import joblib
 
     search = joblib.load(Path(folder) / "search.joblib", mmap_mode="r")
-    try:
+    with _stopped_for_outages(search.name):
         study, _ = _open_study(search.name, search.storage)
         work(search, study, silent_progress(), number)
-    except Exception as error:
-        if stop := stop_for(error, search.name):
-            raise stop from error
-        raise
 
 
 def _finished(
@@ -181,25 +186,23 @@ def _open_study(name: str, storage: str | None) -> tuple[optuna.Study, bool]:
     return optuna.load_study(study_name=name, storage=opened), False
 
 
-def _note_inputs(
-    study: optuna.Study, made: bool, experiment: Experiment, data: TrainingData, seed: int
-) -> None:
+def _note_inputs(study: optuna.Study, made: bool, search: Search) -> None:
     """Say whether a study goes on, is new or stands beside another; a new one gets its baseline first."""
     inputs = {
-        "experiment": experiment.digest,
-        "data": data.digest,
-        "split": data.split.digest,
-        "seed": str(seed),
+        "experiment": search.experiment.digest,
+        "data": search.data.digest,
+        "split": search.data.split.digest,
+        "seed": str(search.seed),
     }
     if study.trials:
         print(f"{study.study_name}: goes on after {len(study.trials)} trials", file=sys.stderr)
         settle(study)
     elif made:
-        _tell_changes(study, experiment.name, inputs)
+        _tell_changes(study, search.experiment.name, inputs)
         study.set_user_attr("opened", time.time())
-    for point in first_points(experiment):
+    for point in first_points(search.experiment):
         study.enqueue_trial(point, skip_if_exists=True)
-    for key, value in (inputs | {"network": experiment.network}).items():
+    for key, value in (inputs | {"network": search.experiment.network}).items():
         study.set_user_attr(key, value)
 
 

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_scenes import made_pair, made_scene
+from made_scenes import kept_in, made_pair, made_scene
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning import stored_scenes
 from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.learning.recipe import collect_report_samples, shuffle_and_split
 from glacier_ml.learning.samples import check_samples
 from glacier_ml.learning.splits import SplitRule, make_split
+from glacier_ml.learning.store import SampleStore
 from glacier_ml.learning.tiles import cut_tiles, tile_origins, transform_d4
 
 PAIR = made_pair(nodata=9)  # 200 x 160 and 180 x 220 px, 9 columns of each without data
@@ -223,3 +225,34 @@ def test_tiles_cover_an_axis_and_only_the_last_one_overlaps(length, size):
         covered[origin : origin + size] += 1
     assert covered.min() == 1 and (covered[: length // size * size - size] == 1).all()
     assert origins[-1] + size == max(length, size)
+
+
+@pytest.mark.parametrize("expected", [TILES, PIXELS], ids=["tiles", "pixels"])
+def test_samples_of_a_store_are_bit_for_bit_those_without_and_made_once(tmp_path, monkeypatch, expected):
+    calls = []
+    usual = stored_scenes.report_features
+    monkeypatch.setattr(
+        stored_scenes, "report_features", lambda *given: calls.append(given[0].shape) or usual(*given)
+    )
+    for seed in (0, 0, 1):  # of the order alone
+        store = SampleStore(tmp_path)
+        found = samples_of(expected.parameters, [kept_in(store, scene) for scene in PAIR], seed=seed)
+        for name in ("values", "targets", "owners", "numbers", "train", "test"):
+            one, other = getattr(found, name), getattr(expected, name)
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+        for one, other in zip(found.cut(found.test), expected.cut(found.test), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert found.measure(lambda values: values[..., 0]) == expected.measure(lambda values: values[..., 0])
+        assert not found.values.flags.writeable
+    assert calls == [(200, 160, 5), (180, 220, 5)]
+
+
+def test_tiles_of_another_size_are_cut_from_the_same_features(tmp_path):
+    store = SampleStore(tmp_path)
+    scenes = [kept_in(store, scene) for scene in PAIR]
+    for size in (32, 64):
+        samples_of(unet(tile_size=size), scenes)
+    kinds = [file.name.partition("-")[0] for file in tmp_path.iterdir()]
+    assert kinds.count("features") == 2  # of two scenes
+    assert kinds.count("report_values") == kinds.count("report_targets") == 2  # of two sizes

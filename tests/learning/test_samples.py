@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_scenes import filled, made_pair, made_scene, with_bands, with_mask
+from made_scenes import disc, filled, kept_in, made_pair, made_scene, with_bands, with_mask
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning import samples as module
+from glacier_ml.learning import stored_scenes
 from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.learning.samples import collect_samples, feature_statistics
 from glacier_ml.learning.splits import SplitRule, make_split
+from glacier_ml.learning.store import SampleStore
 
 RULE = SplitRule(block=20, gap=4)
 PAIR = made_pair(nodata=13)
@@ -192,8 +195,9 @@ def test_balanced_classes_weigh_the_same(network):
     samples = samples_of(network(glacier_weight="balanced"))
     sums = np.zeros(2)
     for scene in samples.scenes:  # scenes are drawn equally often, whatever their size
-        label, weight = scene.target[..., 0], scene.target[..., 1]
-        sums += np.array([weight[label == kind].sum() for kind in (0, 1)]) / (weight > 0).sum()
+        glacier, trains = scene.target[..., 0], scene.target[..., 1]
+        weights = (trains & ~glacier).sum(), samples.glacier_weight * (trains & glacier).sum()
+        sums += np.array(weights) / trains.sum()
     assert sums[0] == pytest.approx(sums[1], rel=1e-4)
 
 
@@ -234,13 +238,103 @@ def test_statistics_come_from_training_pixels_alone(features):
 def test_statistics_worked_by_hand():
     # Scene means .2 and .6 weigh the same: mean .4; each is constant, so the variance is .2 ** 2
     scenes = [filled(scene, value) for scene, value in zip(PAIR, (0.2, 0.6), strict=True)]
-    mean, variance = feature_statistics(scenes, SPLIT, "false_colour")
-    np.testing.assert_allclose(mean, 0.4, rtol=1e-6)
-    np.testing.assert_allclose(variance, 0.04, rtol=1e-5)
+    found = feature_statistics(scenes, SPLIT, "false_colour")
+    np.testing.assert_allclose(found.mean, 0.4, rtol=1e-6)
+    np.testing.assert_allclose(found.variance, 0.04, rtol=1e-5)
+    # Half of the weight each: the hundredth that is least is .2, the hundredth that is largest .6
+    np.testing.assert_allclose([found.low, found.high], [[0.2] * 3, [0.6] * 3], rtol=1e-6)
 
 
 def test_labels_outside_the_training_pixels_change_no_weight():
     flipped = [with_mask(scene, scene.mask ^ ~SPLIT.training(scene.scene.name)) for scene in PAIR]
     parameters = unet(glacier_weight="balanced")
-    for one, other in zip(samples_of(parameters).scenes, samples_of(parameters, flipped).scenes, strict=True):
-        np.testing.assert_array_equal(one.target[..., 1], other.target[..., 1])
+    one, other = samples_of(parameters), samples_of(parameters, flipped)
+    assert one.glacier_weight == other.glacier_weight
+    weights, others = (samples.batch(0, 0)[1][..., 1] for samples in (one, other))
+    np.testing.assert_array_equal(weights, others)
+
+
+SMALL = made_scene("small", (40, 70), disc, seed=5)
+TRIO = [*PAIR, SMALL]
+TRIO_SPLIT = make_split(TRIO, SplitRule(block=12, gap=1))
+DISTURBED = {"brightness": 0.1, "noise": 0.01}
+SEARCHED = {
+    "disturbed": unet(**DISTURBED),
+    "undisturbed": unet(),
+    "balanced": unet(glacier_weight="balanced", tile_size=16),
+    "padded": unet(tile_size=64, augment=False),
+    "padded and disturbed": unet(tile_size=64, **DISTURBED),
+    "saturation": unet(features="spectral_saturation"),
+    "pixels": ffnn(glacier_weight=3.3),
+    "pixels, disturbed": ffnn(tile_size=4, **DISTURBED),
+    "no weight on glaciers": ffnn(glacier_weight=0.0),
+}
+
+
+def kept(folder, scenes=TRIO):
+    """The scenes as another trial, or another process, has them."""
+    store = SampleStore(folder)
+    return [kept_in(store, scene) for scene in scenes]
+
+
+@pytest.mark.parametrize("parameters", SEARCHED.values(), ids=SEARCHED)
+def test_batches_and_statistics_are_bit_for_bit_those_without_a_store(tmp_path, parameters):
+    expected = samples_of(parameters, TRIO, TRIO_SPLIT)
+    for _ in range(2):
+        found = samples_of(parameters, kept(tmp_path), TRIO_SPLIT)
+        for epoch, step in ((0, 0), (1, 2)):
+            for one, other in zip(expected.batch(epoch, step), found.batch(epoch, step), strict=True):
+                assert one.dtype == other.dtype
+                np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(
+            feature_statistics(kept(tmp_path), TRIO_SPLIT, parameters.features),
+            feature_statistics(TRIO, TRIO_SPLIT, parameters.features),
+        )
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often whole scenes were stacked or had features computed, and tiles had."""
+    calls = {"stack": 0, "scene": 0, "batch": 0}
+
+    def count(place, name, usual, key):
+        def counting(*given):
+            calls[key] += 1
+            return usual(*given)
+
+        monkeypatch.setattr(place, name, counting)
+
+    count(stored_scenes.StoredScene, "stack", stored_scenes.StoredScene.stack, "stack")
+    count(stored_scenes, "compute_features", module.compute_features, "scene")
+    count(module, "compute_features", module.compute_features, "batch")
+    return calls
+
+
+def test_what_trials_share_is_computed_once(tmp_path, counted):
+    # Sizes up to 40 px pad nothing, and weights come when a batch is cut: all share the same three stacks.
+    trials = [unet(brightness=0.1, tile_size=size, glacier_weight=size / 9) for size in (16, 32, 40)]
+    for number, parameters in enumerate(trials):
+        samples_of(parameters, kept(tmp_path), TRIO_SPLIT, seed=number).batch(0, 0)
+    assert counted == {"stack": 3, "scene": 0, "batch": 3}
+    files = {file.name.partition("-")[0] for file in tmp_path.iterdir()}
+    assert files == {"stack", "target", "pixels"} and len(list(tmp_path.iterdir())) == 9
+    feature_statistics(kept(tmp_path), TRIO_SPLIT, "spectral")
+    assert counted == {"stack": 6, "scene": 3, "batch": 3}
+    feature_statistics(kept(tmp_path), TRIO_SPLIT, "spectral")
+    samples_of(unet(), kept(tmp_path), TRIO_SPLIT).batch(0, 0)  # undisturbed: cut from these features
+    assert counted == {"stack": 6, "scene": 3, "batch": 3}
+    samples_of(unet(tile_size=64), kept(tmp_path), TRIO_SPLIT)  # one scene of three is padded
+    assert counted["scene"] == 4
+
+
+def test_targets_depend_on_labels_and_training_pixels(tmp_path):
+    def targets(scenes, split):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        samples_of(unet(), kept(folder, scenes), split)
+        return {file.name for file in folder.glob("target-*")}
+
+    expected = targets(PAIR, SPLIT)
+    assert targets(PAIR, make_split(PAIR, RULE)) == expected
+    relabelled = [with_mask(PAIR[0], PAIR[0].mask ^ (np.indices(PAIR[0].mask.shape)[0] < 1)), PAIR[1]]
+    assert len(targets(relabelled, SPLIT) & expected) == 1
+    assert not targets(PAIR, make_split(PAIR, SplitRule(block=20, gap=5))) & expected

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from made_scenes import made_pair, with_mask
+from made_scenes import kept_in, made_pair, with_mask
 
 from glacier_ml.evaluation.yardstick import measure
+from glacier_ml.learning import samples as samples_module
 from glacier_ml.learning.networks import build_network, training_bytes
 from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.learning.samples import collect_samples
 from glacier_ml.learning.splits import SplitRule, make_split
+from glacier_ml.learning.store import SampleStore
 from glacier_ml.learning.training import (
     Fitted,
     TrainingFailed,
@@ -161,11 +163,24 @@ def test_the_network_left_behind_is_that_of_the_best_epoch(fitted):
     }
 
 
-def test_the_same_seed_gives_the_same_history(fitted):
+@pytest.fixture
+def drawn(monkeypatch):
+    """Scenes that features were drawn from."""
+    scenes, usual = [], samples_module._draw
+    monkeypatch.setattr(
+        samples_module, "_draw", lambda scene, *given: scenes.append(scene) or usual(scene, *given)
+    )
+    return scenes
+
+
+def test_the_same_seed_gives_the_same_history_from_a_store_too(fitted, tmp_path, drawn):
     parameters, result, _ = fitted
-    again = fit(parameters, PAIR, SPLIT, validate)
+    scenes = [kept_in(SampleStore(tmp_path), scene) for scene in PAIR]
+    again = fit(parameters, scenes, SPLIT, lambda classifier: measure(classifier, scenes, SPLIT.validation))
     assert again.history == result.history
     assert same(again.classifier.network.get_weights(), result.classifier.network.get_weights())
+    assert again.classifier.feature_range == result.classifier.feature_range
+    assert len(drawn) == len(PAIR)
 
 
 def test_another_seed_gives_another_history():
@@ -175,11 +190,12 @@ def test_another_seed_gives_another_history():
     assert losses[0] != losses[1]
 
 
-def test_further_training_continues_from_the_given_weights(fitted):
+def test_further_training_continues_from_the_given_weights(fitted, drawn):
     parameters, result, _ = fitted
     before = [weight.copy() for weight in result.classifier.network.get_weights()]
     slow = parameters.model_copy(update={"learning_rate": 1e-9, "epochs": 1})
     further = fit(slow, PAIR, SPLIT, validate, initial=result.classifier)
+    assert len(drawn) == len(PAIR)  # one drawing serves normalisation and range
     for old, new in zip(before, further.classifier.network.get_weights(), strict=True):
         if old.shape and old.ndim > 1:  # kernels; statistics of batch normalisation move with the data
             np.testing.assert_allclose(new, old, atol=1e-6)

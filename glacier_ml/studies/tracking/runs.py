@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Before anything imports mlflow: it reports every database table and every file of a model otherwise.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial, with a server
 
 EXPERIMENT = "glacier_ml"
 PACKAGE = Path(__file__).resolve().parent.parent.parent
