@@ -18,7 +18,7 @@ from glacier_ml.cli import cli, main
 from glacier_ml.studies import commands, prediction, reproduction
 
 COMMANDS = sorted(cli.commands)
-COMMAND_LINE_ONLY = {"download", "export-onnx", "inspect"}
+COMMAND_LINE_ONLY = {"download", "export-onnx", "inspect", "relocate", "study"}
 
 
 def run(*arguments):
@@ -72,7 +72,8 @@ def test_empty_means_not_given(monkeypatch):
     assert run("tune-unet", "--data", "", "--trials", "", "--timeout", "", "--storage", "") == 0
     assert run("train", "--data", "", "--run", "", "--init", "", "--register", "false") == 0
     assert run("main", "--data", "", "--trials", "", "--seeds", "2") == 0
-    nothing = {"trials": None, "timeout": None, "seed": 0, "storage": None, "workers": 1}
+    nothing = {"trials": None, "timeout": None, "seed": 0, "storage": None}
+    nothing |= {"workers": 1, "keep": 3}
     assert seen == [
         (("unet", "experiments/unet.yaml", None), nothing),
         ("experiments/unet.yaml", None, None, None, False, 0),
@@ -84,7 +85,7 @@ def test_given_values_arrive(monkeypatch):
     seen = []
     monkeypatch.setattr(commands, "run_study", lambda *given, **options: seen.append((given, options)))
     assert run("tune-ffnn", "--data", "a b", "--trials", "3", "--timeout", "1.5", "--workers", "2") == 0
-    options = {"trials": 3, "timeout": 1.5, "seed": 0, "storage": None, "workers": 2}
+    options = {"trials": 3, "timeout": 1.5, "seed": 0, "storage": None, "workers": 2, "keep": 3}
     assert seen == [(("ffnn", "experiments/ffnn.yaml", "a b"), options)]
 
 

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -36,7 +37,11 @@ def test_commands_have_their_options(words):
     name, *arguments = words
     if name == "--help":
         return
-    cli.commands[name].make_context(name, arguments)  # unknown options and wrong values raise
+    command = cli.commands[name]
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        command = command.commands[name]
+    command.make_context(name, arguments)  # unknown options and wrong values raise
 
 
 @pytest.mark.parametrize("words", typed(("mlflow", "run", ".")))

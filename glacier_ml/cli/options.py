@@ -65,6 +65,20 @@ class _List(click.ParamType):
         return parts
 
 
+class _Keep(click.ParamType):
+    """How many of a study's networks are kept: a number from 1 on, None for 'all'."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Give the number."""
+        if value == "all" or value is None:
+            return None
+        if not str(value).strip().isdecimal() or int(value) < 1:
+            self.fail(f"{value!r} is neither a number from 1 on nor 'all'", param, ctx)
+        return int(value)
+
+
 BOUNDS = _List(click.FLOAT, "west,south,east,north", 4)
 MASKS = _List(click.STRING, "masks")
 WORDS = _List(click.STRING, "words")
@@ -115,6 +129,13 @@ def tuning_options(command: Any) -> Any:
             default="",
             help="Where the study is kept, for one machine or many: sqlite:///FILE, "
             "postgresql://USER@HOST/DATABASE, journal:FILE, grpc://HOST:PORT  [default: sqlite:///optuna.db]",
+        ),
+        click.option(
+            "--keep",
+            type=_Keep(),
+            default=3,
+            show_default=True,
+            help="Trials whose trained networks are kept, the best; or all.",
         ),
         click.option(
             "--workers",

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 # They add their commands to the group.
-from glacier_ml.cli import export, inventory, products, scenes, studies  # noqa: F401
+from glacier_ml.cli import export, inventory, products, scenes, studies, study  # noqa: F401
 from glacier_ml.cli.group import cli
 from glacier_ml.errors import GlacierError
 from glacier_ml.studies.outages import outage

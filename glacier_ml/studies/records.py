@@ -26,7 +26,7 @@ INTERRUPTED, DROPPED = "interrupted", "dropped"
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of a study: its number, its state, what it tried, its run.
+    """One trial of a study: its number, its state, what it tried, its run, the objective where complete.
 
     The state is 'complete', 'pruned', 'failed', 'interrupted' (and queued anew), 'dropped' (never begun:
     another process was quicker), 'running' or 'waiting'.
@@ -36,6 +36,7 @@ class TrialRecord:
     state: str
     values: dict[str, Any]
     run_id: str
+    value: float | None = None
 
 
 def study_trials(name: str, storage: str | None = None) -> list[TrialRecord]:
@@ -47,9 +48,18 @@ def study_trials(name: str, storage: str | None = None) -> list[TrialRecord]:
         study = optuna.load_study(study_name=name, storage=opened)
     except KeyError:
         return []
+    return trial_records(study)
+
+
+def trial_records(study: optuna.Study) -> list[TrialRecord]:
+    """Trials of an open study by number."""
     return [
         TrialRecord(
-            trial.number, state_of(trial), tried_values(trial), str(trial.user_attrs.get("run_id", ""))
+            trial.number,
+            state_of(trial),
+            tried_values(trial),
+            str(trial.user_attrs.get("run_id", "")),
+            trial.value if trial.state.name == "COMPLETE" else None,
         )
         for trial in study.get_trials(deepcopy=False)
     ]

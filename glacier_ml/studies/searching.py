@@ -7,6 +7,7 @@ import traceback
 import zlib
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
@@ -15,11 +16,12 @@ from glacier_ml.learning.training import Metrics
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Experiment
+from glacier_ml.studies.keeping import KEEP, log_if_best, remove_others
 from glacier_ml.studies.liveness import drop, give_back, heartbeat, put_back, running, settle, twin
 from glacier_ml.studies.outages import Outage, outage, stop_for
 from glacier_ml.studies.processes import heed, own_name, unbroken
 from glacier_ml.studies.progress import Progress
-from glacier_ml.studies.records import count_states, finished_trials
+from glacier_ml.studies.records import count_states, finished_trials, trial_records
 from glacier_ml.studies.sampling import pruner_for, sampler_for, suggest
 from glacier_ml.studies.stopping import Watch
 from glacier_ml.studies.trial import run_trial
@@ -50,6 +52,8 @@ class Search:
         Whether this command leads the study: its first worker draws what a single one would.
     binding : bool
         Whether the experiment's rule `stop` ends the study; else it only advises.
+    keep : int or None
+        How many trials' networks are kept, the best; None for all.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Search:
     workers: int = 1
     leads: bool = True
     binding: bool = False
+    keep: int | None = KEEP
 
     @property
     def is_late(self) -> bool:
@@ -93,6 +98,7 @@ def work(search: Search, study: optuna.Study, bar: Progress, number: int = 0) ->
             time.sleep(WAIT)
         else:
             break
+    trial.keep_few(study)  # another number may be asked for than before
 
 
 def _keep_quiet(text: str) -> None:
@@ -127,6 +133,12 @@ class Trial:
             with heartbeat(lambda now: trial.set_user_attr("alive", now)):
                 outcome = self._run(study, trial, ending)
             _tell(study, trial, outcome)
+        if outcome["state"] == "complete":
+            self.keep_few(study)
+
+    def keep_few(self, study: optuna.Study) -> None:
+        """Remove the networks of trials that are not among the best any more."""
+        remove_others(study.study_name, partial(trial_records, study), self.search.keep, self.bar.say)
 
     def _run(self, study: optuna.Study, trial: optuna.Trial, ending: ExitStack) -> dict[str, Any]:
         """Run a trial as a run of its own; gives its outcome, which the storage knows before the run ends.
@@ -186,9 +198,9 @@ class Trial:
             pictures=self.experiment.sampler != "grid",  # its points are compared by their numbers
         )
         best = fitted.best[OBJECTIVE]
-        if best >= best_value(trial.study):  # the only ones that may be registered are worth their space
-            with unbroken():
-                tracking.log_classifier(fitted.classifier)
+        with unbroken():
+            trials = trial_records(trial.study)
+            log_if_best(fitted.classifier, trial.number, best, trials, self.search.keep)
         return best
 
 

@@ -156,13 +156,15 @@ def wait_out(call: Callable[[], Any], patience: float = PATIENCE) -> Any:
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def serve_proxy(url: str, host: str, port: int) -> None:
+def serve_proxy(url: str | None, host: str, port: int) -> None:
     """Let many workers share this process's connection to a database; runs until it is stopped."""
     from optuna.storages import run_grpc_proxy_server
 
+    url = url or DEFAULT_STORAGE
     if url.startswith(("journal:", "grpc:")):
         raise GlacierError(f"storage: {url} cannot stand behind a proxy; give a database's URL")
     storage = open_storage(url)
+    print(f"serving {hide_password(url)} as grpc://{host}:{port}", file=sys.stderr)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run_grpc_proxy_server(storage, host=host, port=port)

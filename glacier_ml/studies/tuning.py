@@ -7,8 +7,8 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from glacier_ml.learning.parameters import AnyParameters
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Experiment
+from glacier_ml.studies.keeping import KEEP
 from glacier_ml.studies.leading import Lead
 from glacier_ml.studies.liveness import running, settle
 from glacier_ml.studies.outages import stop_for
@@ -80,6 +81,7 @@ def tune(
     seed: int = 0,
     storage: str | None = None,
     workers: int = 1,
+    keep: int | None = KEEP,
     finish: Callable[[StudyResult], Any] | None = None,
 ) -> StudyResult:
     """Run or resume a study, alone or with others, until it has `trials` complete and pruned trials.
@@ -94,6 +96,8 @@ def tune(
         See `open_storage`; `optuna.db` in the working folder by default.
     workers : int
         Processes of this machine that share the work.
+    keep : int, optional
+        How many trials' networks are kept, the best; None for all.
     finish : callable, optional
         Called once the trials have ended, by one of the commands that work on the study.
 
@@ -103,9 +107,17 @@ def tune(
     name, where = study_name(experiment, data, seed), storage or DEFAULT_STORAGE
     wanted, deadline = trials or experiment.trials, time.time() + timeout if timeout else None
     binding = trials is None and experiment.stop is not None
-    search = Search(name, experiment, data, seed, where, wanted, deadline, "", workers, binding=binding)
-    try:
+    asked = (name, experiment, data, seed, where, wanted, deadline, "", workers)
+    search = Search(*asked, binding=binding, keep=keep)
+    with _stopped_for_outages(name):
         return _tune(search, finish)
+
+
+@contextmanager
+def _stopped_for_outages(name: str) -> Iterator[None]:
+    """Tell in a line what a study stands on and is away."""
+    try:
+        yield
     except Exception as error:
         if stop := stop_for(error, name):
             raise stop from error
@@ -152,13 +164,9 @@ def _work_for(folder: str, number: int) -> None:
     import joblib
 
     search = joblib.load(Path(folder) / "search.joblib", mmap_mode="r")
-    try:
+    with _stopped_for_outages(search.name):
         study, _ = _open_study(search.name, search.storage)
         work(search, study, silent_progress(), number)
-    except Exception as error:
-        if stop := stop_for(error, search.name):
-            raise stop from error
-        raise
 
 
 def _finished(
@@ -200,7 +208,7 @@ def _note_inputs(study: optuna.Study, made: bool, search: Search) -> None:
         study.set_user_attr("opened", time.time())
     for point in first_points(search.experiment):
         study.enqueue_trial(point, skip_if_exists=True)
-    for key, value in inputs.items():
+    for key, value in (inputs | {"network": search.experiment.network}).items():
         study.set_user_attr(key, value)
 
 

@@ -73,9 +73,13 @@ def test_the_best_is_the_trial_with_the_highest_value(trained, data, monkeypatch
     assert result.value == max(values) and result.number == values.index(max(values))
     assert result.best == tried[result.number]
     assert trial_runs(parent)[result.number].info.run_id == result.run_id
-    # A classifier is kept of each trial that was the best so far, and of no other.
-    rising = [number for number, value in enumerate(values) if value >= max(values[: number + 1])]
-    assert kept == [trial_runs(parent)[number].info.run_id for number in rising]
+    # A classifier is logged of each trial that was among the best three so far, and of no other.
+    worth = [number for number, value in enumerate(values) if value >= sorted(values[: number + 1])[-3:][0]]
+    assert kept == [trial_runs(parent)[number].info.run_id for number in worth]
+    marks = [run.data.tags.get("classifier") for run in trial_runs(parent)]
+    best = sorted(range(6), key=lambda number: -values[number])[:3]
+    assert [number for number, mark in enumerate(marks) if mark == "kept"] == sorted(best)
+    assert {number for number, mark in enumerate(marks) if mark == "removed"} == set(worth) - set(best)
 
 
 def test_searched_values_stay_within_what_the_file_says(trained, data):

@@ -4,6 +4,7 @@ MLflow's own defaults are kept: `mlflow.db` in the working folder, artifacts und
 without arguments shows what was tracked.
 """
 
+from glacier_ml.studies.tracking.classifiers import kept_classifiers, mark_classifier, remove_classifier
 from glacier_ml.studies.tracking.datasets import log_scenes
 from glacier_ml.studies.tracking.endings import complete_run, end_run
 from glacier_ml.studies.tracking.environment import environment_tags
@@ -49,6 +50,7 @@ __all__ = [
     "describe_model",
     "environment_tags",
     "finished_run",
+    "kept_classifiers",
     "load_classifier",
     "log_classifier",
     "log_dict",
@@ -62,9 +64,11 @@ __all__ = [
     "log_text",
     "logged_dict",
     "map_key",
+    "mark_classifier",
     "model_version",
     "move_alias",
     "register_model",
+    "remove_classifier",
     "run_classifier",
     "run_exists",
     "run_history",

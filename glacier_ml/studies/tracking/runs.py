@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.studies.processes import unbroken
+from glacier_ml.studies.processes import own_name, unbroken
+from glacier_ml.studies.tracking.stale import close_stale_runs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,8 @@ def start_run(
     under the active run, else at the top of the experiment (glacier_ml, or what MLFLOW_EXPERIMENT_NAME says).
 
     The tag `state` is 'running', at the end 'complete', 'failed' (with the tag `reason`) or 'killed', unless
-    the block has set another, as 'pruned'.
+    the block has set another, as 'pruned'; the tag `process` names the process. The first run closes those
+    that dead processes have left open.
 
     Parameters
     ----------
@@ -81,8 +83,10 @@ def _open_run(name: str, parent: str | None, tags: Mapping[str, object]) -> str:
     from mlflow.tracking.context.registry import resolve_tags
 
     mlflow = _mlflow()
-    plain = {key: str(value) for key, value in tags.items()}
+    plain = {key: str(value) for key, value in tags.items()} | {"process": own_name()}
     active = mlflow.active_run()
+    if active is None and parent is None:
+        close_stale_runs(client(), STATUS)
     given = os.environ.pop("MLFLOW_RUN_ID", None)  # else mlflow would take it for the next child
     if given and active is None and parent is None:
         mlflow.start_run(run_id=given, run_name=_name_of_given(given, name), tags=plain)
