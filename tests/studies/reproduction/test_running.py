@@ -10,7 +10,7 @@ import yaml
 from tiny_studies import write_catalog
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.studies import tracking, tuning
+from glacier_ml.studies import searching, tracking
 from glacier_ml.studies.reproduction import drawing, reproduce, running
 from glacier_ml.studies.reproduction.results import read_results
 from glacier_ml.studies.reproduction.telling import mixed_data
@@ -67,7 +67,7 @@ def stop_at(monkeypatch, number, error):
             raise error
         return run_trial(*given, **options)
 
-    monkeypatch.setattr(tuning, "run_trial", train)
+    monkeypatch.setattr(searching, "run_trial", train)
     return begun
 
 
@@ -148,7 +148,7 @@ def test_a_grid_whose_trials_all_fail_does_not_stop_the_others(inputs, store, mo
     def fail(*given, **options):
         raise ArithmeticError("loss: not finite")
 
-    monkeypatch.setattr(tuning, "run_trial", fail)
+    monkeypatch.setattr(searching, "run_trial", fail)
     folder = run(inputs, protocol="sound")
     assert "figure_08, sound protocol: " in capfd.readouterr().err
     studies = json.loads((folder / "studies.json").read_text())
