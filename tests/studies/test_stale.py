@@ -41,6 +41,16 @@ def test_the_first_run_of_a_command_closes_what_the_dead_left(opened):
     assert told(study) == ("FINISHED", "complete", None)
 
 
+def test_what_mlflow_ended_in_our_place_is_closed_as_killed(opened):
+    # At the end of a process that did not end its run, MLflow calls it finished.
+    run = opened(DEAD, state="running")
+    client().set_terminated(run, "FINISHED", 1_700_000_000_000)
+    assert close_stale_runs(client(), STATUS) == [run]
+    assert told(run) == ("KILLED", "killed", "its process ended without a word")
+    assert client().get_run(run).info.end_time == 1_700_000_000_000
+    assert close_stale_runs(client(), STATUS) == []
+
+
 @pytest.mark.parametrize("process", [None, "elsewhere 4194305 0", "nonsense", "this one"])
 def test_a_run_that_may_go_on_is_left_alone(opened, process):
     run = opened(process_name() if process == "this one" else process, state="running")
