@@ -1,4 +1,4 @@
-"""Starting TensorFlow without its start-up notes."""
+"""Starting TensorFlow without its start-up notes, on as many threads as are wanted."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
+
+from glacier_ml.errors import GlacierError
+
+THREADS = "GLACIER_ML_THREADS"  # environment variable: how many threads TensorFlow may use; unset, all cores
 
 
 @cache
@@ -15,14 +20,51 @@ def start_tensorflow() -> None:
     """Import TensorFlow and look for devices, once, with its C++ notes held back.
 
     They are written before any filter or environment variable can act, on every start, and look like errors
-    where there is merely no GPU.
+    where there is merely no GPU. `GLACIER_ML_THREADS` limits the threads, within and across operations.
+
+    Raises
+    ------
+    GlacierError
+        Where `GLACIER_ML_THREADS` is no number of threads, or TensorFlow runs already on another number.
     """
+    threads = thread_limit()
     with _native_stderr_held():
         import tensorflow as tf
 
+        if threads:
+            _limit_threads(tf.config.threading, threads)
         tf.config.list_physical_devices()
     # Every classifier traces its network once; TensorFlow takes many of them for one that traces too often.
     tf.get_logger().setLevel("ERROR")
+
+
+def thread_limit() -> int | None:
+    """Threads that `GLACIER_ML_THREADS` allows TensorFlow, None where it is unset or empty: all cores.
+
+    Raises
+    ------
+    GlacierError
+        Where it is not a whole number from 1 on.
+    """
+    told = os.environ.get(THREADS, "").strip()
+    if not told:
+        return None
+    if not (told.isascii() and told.isdigit() and int(told)):
+        raise GlacierError(
+            f"{THREADS}: must be a whole number of threads from 1 on (found '{told}'); mend or unset it"
+        )
+    return int(told)
+
+
+def _limit_threads(threading: Any, threads: int) -> None:
+    try:
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:  # another part of the process was first
+        raise GlacierError(
+            f"{THREADS}: is {threads}, and TensorFlow runs already on another number of threads; "
+            "set it before TensorFlow starts, or unset it"
+        ) from error
 
 
 @contextmanager

@@ -4,7 +4,14 @@ import sys
 
 import pytest
 
-from glacier_ml.learning.backend import _native_stderr_held
+from glacier_ml.errors import GlacierError
+from glacier_ml.learning.backend import (
+    THREADS,
+    _limit_threads,
+    _native_stderr_held,
+    start_tensorflow,
+    thread_limit,
+)
 
 
 def test_native_notes_are_held_back(capfd):
@@ -26,3 +33,28 @@ def test_tensorflow_starts_in_silence():
     code = f"{start}; import tensorflow; tensorflow.ones(1)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("told", "threads"), [(None, None), ("", None), (" 3 ", 3), ("1", 1)])
+def test_threads_are_as_many_as_the_environment_allows(monkeypatch, told, threads):
+    monkeypatch.delenv(THREADS, raising=False)
+    if told is not None:
+        monkeypatch.setenv(THREADS, told)
+    assert thread_limit() == threads
+
+
+@pytest.mark.parametrize("told", ["0", "-1", "two", "1.5", "\u0663"])
+def test_threads_that_are_no_number_are_refused(monkeypatch, told):
+    monkeypatch.setenv(THREADS, told)
+    message = rf"^GLACIER_ML_THREADS: must be a whole number of threads from 1 on \(found '{told}'\); mend"
+    with pytest.raises(GlacierError, match=message):
+        thread_limit()
+
+
+def test_a_limit_that_comes_too_late_is_refused():
+    start_tensorflow()
+    import tensorflow as tf
+
+    tf.ones(1)
+    with pytest.raises(GlacierError, match=r"^GLACIER_ML_THREADS: is 77, and TensorFlow runs already on"):
+        _limit_threads(tf.config.threading, 77)
