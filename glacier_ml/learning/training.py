@@ -175,10 +175,11 @@ class TrainingStep:
         import tensorflow as tf
 
         self.network, self.dice = network, parameters.dice
-        self.optimizer = build_optimizer(parameters, steps * parameters.epochs)
+        self.optimizer = build_optimizer(parameters)
         self.optimizer.build(network.trainable_variables)
-        self._gradients = tf.function(self._differentiate, reduce_retracing=True)
-        self._apply = tf.function(lambda gradients: self.optimizer.apply(gradients))
+        self.schedule = build_schedule(parameters, steps * parameters.epochs)
+        self._gradients = tf.function(self._differentiate, reduce_retracing=True, autograph=False)
+        self._apply = tf.function(self._update, autograph=False)
         self._steps: Any = None  # traced when first needed
 
     def take(self, batches: Sequence[tuple[NDArray, NDArray]]) -> NDArray[np.float64]:
@@ -200,9 +201,14 @@ class TrainingStep:
         for number in tf.range(tf.shape(features)[0]):
             total = tf.maximum(tf.reduce_sum(target[number, ..., 1]), 1e-9)
             gradients, counts = self._differentiate(features[number], target[number], total, 1.0)
-            self.optimizer.apply(gradients)
+            self._update(gradients)
             sums += counts
         return sums
+
+    def _update(self, gradients: Any) -> None:
+        if self.schedule:  # asked once a step: the optimiser itself would trace it for each of its variables
+            self.optimizer.learning_rate = self.schedule(self.optimizer.iterations)
+        self.optimizer.apply(gradients)
 
     def __call__(self, features: NDArray, target: NDArray, pieces: int) -> NDArray[np.float64]:
         """Take one step; gives the loss and the pixels (all, hits, false alarms, misses, correct)."""
@@ -225,8 +231,8 @@ class TrainingStep:
             loss = tf.reduce_sum(entropy * weight) / total
             if self.dice:
                 loss += self.dice * soft_dice(label, tf.sigmoid(logit), weight) / pieces
-            if self.network.losses:
-                loss += tf.add_n(self.network.losses) / pieces
+            if penalties := self.network.losses:
+                loss += tf.add_n(penalties) / pieces
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.network.trainable_variables)
         glacier, mapped = label > 0.5, logit > 0
@@ -255,23 +261,36 @@ def soft_dice(label: Any, probability: Any, weight: Any) -> Any:
     return 1 - (2 * overlap + 1) / (size + 1)  # the 1 keeps tiles without glacier defined
 
 
-def build_optimizer(parameters: AnyParameters, steps: int) -> Any:
-    """Build the optimiser and its schedule over `steps` steps."""
+def build_schedule(parameters: AnyParameters, steps: int) -> Any:
+    """Build the learning rate's course over `steps` steps: step to rate; None where it stays as it is."""
     from keras import optimizers
 
-    rate: Any = parameters.learning_rate
-    if parameters.schedule == "cosine":
-        warm = int(WARM_UP * steps)
-        rate = optimizers.schedules.CosineDecay(
-            rate / 10 if warm else rate, max(1, steps - warm), warmup_target=rate, warmup_steps=warm
-        )
-    shared = {"learning_rate": rate, "clipnorm": None, "global_clipnorm": parameters.clip_norm or None}
+    if parameters.schedule == "fixed":
+        return None
+    rate, warm = parameters.learning_rate, int(WARM_UP * steps)
+    return optimizers.schedules.CosineDecay(
+        rate / 10 if warm else rate, max(1, steps - warm), warmup_target=rate, warmup_steps=warm
+    )
+
+
+def build_optimizer(parameters: AnyParameters) -> Any:
+    """Build the optimiser; its learning rate is a variable, for the schedule to set."""
+    from keras import optimizers
+
+    shared = {
+        "learning_rate": parameters.learning_rate,
+        "clipnorm": None,
+        "global_clipnorm": parameters.clip_norm or None,
+    }
     if parameters.optimizer == "sgd":
         optimizer = optimizers.SGD(momentum=parameters.momentum, **shared)
     elif parameters.optimizer == "adam":
         optimizer = optimizers.Adam(**shared)
     else:
         optimizer = optimizers.AdamW(weight_decay=WEIGHT_DECAY, **shared)
+    # Keras sums over replicas, of which there is one, by an operation with a gradient of its own: TensorFlow
+    # registers that for good, and with it the graph of every training.
+    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
     if parameters.precision == "mixed_float16":  # half precision underflows without a scaled loss
         return optimizers.LossScaleOptimizer(optimizer)
     return optimizer
@@ -287,7 +306,8 @@ def _start(
     start_tensorflow()
     import keras
 
-    keras.backend.clear_session()  # or every trial's graph stays in memory
+    # Names begin anew. What the last training left Python finds by itself: to look each time takes .3 s.
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
     statistics = _statistics(parameters, scenes, split)
     origin = _seen(parameters, statistics, initial)
