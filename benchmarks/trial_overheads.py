@@ -4,10 +4,10 @@
 
 Cases: `tiny-ffnn`, `tiny-unet` (those of the tests), `figure-07` (the report's learning rates, budget small),
 `unet` (experiments/unet.yaml). Compilation is what the first call of a step or a map takes longer than the
-median of the later ones: tracing, optimising the graph, choosing kernels. `tracking` is all that MLflow is told
-but the pictures; `pictures` are mapped, drawn and logged. The peer of each first trial is the median of the
-later ones. Runs go to a store of their own, which is removed. `--cpu` counts the processor's seconds instead of
-the clock's, for machines that are shared.
+median of later ones: tracing, optimising the graph, choosing kernels. `tracking` is all that MLflow is told
+except pictures; `pictures` are mapped, drawn and logged. The peer of each first trial is the median of later
+ones. Runs go to a store of their own, which is removed. `--cpu` counts the processor's seconds instead of the
+clock's, for machines that are shared.
 """
 
 from __future__ import annotations

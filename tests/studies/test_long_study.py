@@ -9,7 +9,7 @@ from glacier_ml.learning.training import TrainingFailed
 from glacier_ml.studies import tracking, tuning
 from glacier_ml.studies.experiment import Experiment
 
-GROWTH = 60e6  # bytes over the last 25 trials; a graph that stays takes 12 MB a trial
+GROWTH = 60e6  # bytes over the last 25 trials; a graph that stays takes 10 MB a trial
 SEARCH = {
     "learning_rate": {"low": 0.001, "high": 0.05, "log": True},
     "levels": {"low": 2, "high": 3},
