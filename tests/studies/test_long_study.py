@@ -6,7 +6,7 @@ import pytest
 from tiny_studies import SHARED, experiment_content, tiny_training
 
 from glacier_ml.learning.training import TrainingFailed
-from glacier_ml.studies import tracking, tuning
+from glacier_ml.studies import searching, tracking, tuning
 from glacier_ml.studies.experiment import Experiment
 
 GROWTH = 60e6  # bytes over the last 25 trials; a graph that stays takes 10 MB a trial
@@ -32,9 +32,8 @@ def test_the_memory_of_fifty_trials_does_not_grow(store, monkeypatch):
             raise TrainingFailed("every tenth trial fails")
         return run_trial(parameters, data, **options)
 
-    run_trial = tuning.run_trial
-    monkeypatch.setattr(tuning, "run_trial", watched)
-    monkeypatch.setattr(tuning, "FAILURES", 10)
+    run_trial = searching.run_trial
+    monkeypatch.setattr(searching, "run_trial", watched)
     with tracking.start_run("study", "study"):
         states = tuning.tune(experiment, tiny_training(), trials=45, seed=0).states
     print("resident", [round(value / 1e6) for value in resident])
