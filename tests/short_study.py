@@ -123,7 +123,8 @@ class ShortStudies:
     """Starts studies, each in a process of its own, and waits for them."""
 
     def __init__(self):
-        told = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        here = Path(__file__).parent
+        told = {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.server = subprocess.Popen([sys.executable, __file__], env=told, text=True, **pipes)
         assert self.server.stdout.readline() == "ready\n"

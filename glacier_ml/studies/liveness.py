@@ -98,7 +98,10 @@ def _end(study: optuna.Study, trial: FrozenTrial) -> None:
     if not outcome:
         outcome = {"state": "killed", "reason": KILLED if again else KILLED_AGAIN}
     # First, so that whoever is killed in between leaves a trial that is found and ended again.
-    tracking.end_run(str(trial.user_attrs.get("run_id", "")), outcome["state"], outcome.get("reason"))
+    run_id = trial.user_attrs.get("run_id") or tracking.run_with(
+        {"study": study.study_name, "trial": trial.number}
+    )
+    tracking.end_run(str(run_id), outcome["state"], outcome.get("reason"))
     with suppress(UpdateFinishedTrialError):  # another process was quicker
         if outcome["state"] == "killed":
             mark = (INTERRUPTED, "killed") if again else ("reason", KILLED_AGAIN)

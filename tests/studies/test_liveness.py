@@ -11,6 +11,8 @@ from glacier_ml.studies import liveness
 from glacier_ml.studies.liveness import give_back, heartbeat, put_back, running, settle, twin
 from glacier_ml.studies.processes import process_name
 from glacier_ml.studies.records import study_trials
+from glacier_ml.studies.tracking import runs as tracking
+from glacier_ml.studies.tracking.runs import client
 
 DEAD = f"{platform.node()} 4194305 0"
 
@@ -158,3 +160,13 @@ def test_a_heart_beats_until_the_work_ends(monkeypatch):
     assert seen >= 4 and times == sorted(times)
     time.sleep(0.05)
     assert len(times) == seen
+
+
+def test_a_run_that_the_storage_does_not_know_yet_is_ended_with_its_trial(study):
+    # The process was killed between opening the run and telling the storage of it.
+    tags = {"kind": "trial", "state": "running", "study": "grid", "trial": "1"}
+    opened = client().create_run(tracking.experiment_id(), tags=tags).info.run_id
+    mark(study, 1, process=DEAD)
+    settle(study)
+    run = client().get_run(opened)
+    assert (run.data.tags["state"], run.info.status) == ("killed", "KILLED")

@@ -38,7 +38,7 @@ from glacier_ml.studies.tracking.runs import (
     start_run,
     tag_run,
 )
-from glacier_ml.studies.tracking.search import finished_run, run_history, run_metrics
+from glacier_ml.studies.tracking.search import finished_run, run_history, run_metrics, run_with
 from glacier_ml.studies.tracking.views import map_key, runs_page, save_view, study_view, view_page
 
 __all__ = [
@@ -76,6 +76,7 @@ __all__ = [
     "runs_page",
     "run_parameters",
     "run_tags",
+    "run_with",
     "save_view",
     "set_tags",
     "start_run",

@@ -33,6 +33,14 @@ def finished_run(tags: Mapping[str, object], anywhere: bool = False) -> str | No
     return found[0].info.run_id if found else None
 
 
+def run_with(tags: Mapping[str, object]) -> str:
+    """Id of the newest run with all these tags, in any experiment; '' where there is none."""
+    experiments = [one.experiment_id for one in client().search_experiments()]
+    wanted = " and ".join(f"tags.`{key}` = {_quoted(str(value))}" for key, value in tags.items())
+    found = client().search_runs(experiments, wanted, max_results=1, order_by=["start_time DESC"])
+    return str(found[0].info.run_id) if found else ""
+
+
 def _quoted(value: str) -> str:
     return f'"{value}"' if "'" in value else f"'{value}'"
 
