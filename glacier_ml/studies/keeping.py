@@ -93,7 +93,9 @@ def remove_others(
     trials = read_trials()
     best, _ = keep_best(trials, keep)
     spared = {one.run_id for one in best} | {one.run_id for one in trials if one.state == "running"}
-    others = [one for one, tags in marked.items() if one not in spared and "registered_version" not in tags]
+    # Another storage may hold a study of this name: its runs on the same server are not ours to touch.
+    ours = {one.run_id for one in trials} - spared
+    others = [one for one, tags in marked.items() if one in ours and "registered_version" not in tags]
     return [run_id for run_id in others if _remove(run_id, say)]
 
 

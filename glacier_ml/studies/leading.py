@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from glacier_ml.studies.liveness import heartbeat, is_gone
-from glacier_ml.studies.processes import own_name
+from glacier_ml.studies.processes import is_local, own_name
 
 if TYPE_CHECKING:
     import optuna
@@ -34,6 +34,9 @@ class Lead:
         """Take the lead where nobody alive has it; `made`: this process has just made the study."""
         if not made and not self.held and self._is_taken():
             return False
+        if self.held and self._leader()[0] != own_name():  # another has claimed it at the same moment
+            self.held = False
+            return False
         self._beat(time.time())
         if not made and not self.held:
             time.sleep(SETTLING)  # another may have claimed it at the same moment: the last one has it
@@ -49,8 +52,17 @@ class Lead:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Show, while the block runs, that the leader is alive."""
-        with heartbeat(self._beat if self.held else lambda now: None):
+        with heartbeat(lambda now: self._beat(now) if self.held else None):
             yield
+
+    def take_or_leave(self) -> bool:
+        """Take the lead, or leave it to a leader that shows within a beat of its heart that it is alive."""
+        seen = self._leader()
+        while not self.take():
+            if self._leader() != seen or is_local(seen[0]):
+                return False
+            time.sleep(1.0)
+        return True
 
     def _beat(self, now: float) -> None:
         self.study.set_user_attr(LEADER, [own_name(), now])

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from glacier_ml.studies import tracking
-from glacier_ml.studies.processes import is_dead
+from glacier_ml.studies.processes import is_dead, is_local
 from glacier_ml.studies.records import DROPPED, INTERRUPTED, state_of, tried_values
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 BEAT = 60.0  # between two signs of life [s]; chosen here
-SILENCE = 300.0  # after which a process of another machine counts as dead [s]; clocks may be minutes apart
+SILENCE = 480.0  # after which a process of another machine counts as dead [s]; clocks may be minutes apart
 NAMELESS = 30.0  # that a trial may take from its start to its process's name [s]; usually milliseconds
 RETRIES = 1  # of a trial whose process was killed without a word: it may be what needs too much memory
 KILLED = "its process ended without a word"
@@ -47,7 +47,7 @@ def heartbeat(tell: Callable[[float], Any]) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        thread.join(timeout=BEAT)
+        thread.join(timeout=5)  # it may be waiting for a storage; it ends with the process at the latest
 
 
 def running(study: optuna.Study) -> list[FrozenTrial]:
@@ -63,12 +63,16 @@ def is_lost(trial: FrozenTrial) -> bool:
     if not process:
         begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
         return time.time() - begun > NAMELESS
-    return is_gone(process, trial.user_attrs.get("alive"))
+    begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    return is_gone(process, trial.user_attrs.get("alive", begun))
 
 
-def is_gone(process: str, alive: float | None) -> bool:
-    """Say whether a process that last told the time [s since 1970] is dead, here or on another machine."""
-    return is_dead(process) or (alive is not None and time.time() - alive > SILENCE)
+def is_gone(process: str, alive: float) -> bool:
+    """Say whether a process that last told the time [s since 1970] is dead, here or on another machine.
+
+    One that can be seen from here may be silent as long as it likes: it may have been paused.
+    """
+    return is_dead(process) if is_local(process) else time.time() - alive > SILENCE
 
 
 def settle(study: optuna.Study) -> None:
@@ -98,13 +102,12 @@ def _end(study: optuna.Study, trial: FrozenTrial) -> None:
     if not outcome:
         outcome = {"state": "killed", "reason": KILLED if again else KILLED_AGAIN}
     # First, so that whoever is killed in between leaves a trial that is found and ended again.
-    run_id = trial.user_attrs.get("run_id") or tracking.run_with(
-        {"study": study.study_name, "trial": trial.number}
-    )
-    tracking.end_run(str(run_id), outcome["state"], outcome.get("reason"))
+    tracking.end_run(_run_of(study, trial), outcome["state"], outcome.get("reason"))
     with suppress(UpdateFinishedTrialError):  # another process was quicker
         if outcome["state"] == "killed":
             mark = (INTERRUPTED, "killed") if again else ("reason", KILLED_AGAIN)
+            if twin(study, trial) is not None:
+                mark = (DROPPED, "another is the same")
             if INTERRUPTED not in trial.user_attrs:  # else it was stopped by a word, and then killed
                 storage.set_trial_user_attr(trial._trial_id, *mark)
         value = outcome.get("value")
@@ -113,6 +116,15 @@ def _end(study: optuna.Study, trial: FrozenTrial) -> None:
         state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(outcome["state"])
         values = None if state is None else [value]
         storage.set_trial_state_values(trial._trial_id, state or TrialState.FAIL, values)
+
+
+def _run_of(study: optuna.Study, trial: FrozenTrial) -> str:
+    """Run of a trial, also of one that was killed before the storage knew of it."""
+    process = trial.user_attrs.get("process")
+    if "run_id" in trial.user_attrs or not process:
+        return str(trial.user_attrs.get("run_id", ""))
+    # With its process: on one tracking server there may be studies of this name from several storages.
+    return tracking.run_with({"study": study.study_name, "trial": trial.number, "process": process})
 
 
 def _requeue(study: optuna.Study, only: int | None = None) -> None:
@@ -130,6 +142,8 @@ def give_back(study: optuna.Study, trial: optuna.Trial) -> None:
     """Queue the values of the trial at work anew: it was stopped by a word, which costs it no retry."""
     from optuna.trial import TrialState
 
+    if "outcome" in trial.user_attrs:  # it has come to its end, and `settle` will say so
+        return
     study._storage.patience = 5.0  # whoever stops a study does not want to wait for a database
     trial.set_user_attr(INTERRUPTED, "stopped")
     study.tell(trial, state=TrialState.FAIL)

@@ -13,7 +13,9 @@ from typing import Any
 
 FIRST_NAMESPACE = "pid:[4026531836]"  # of process numbers on a Linux machine, outside of all containers
 TOLERANCE = 10  # [s]: the clock may be set while a process runs, and its time of birth moves with it
-WORDS = (signal.SIGINT, signal.SIGTERM)
+WORDS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)  # that ask a process to stop; the last one when its terminal is closed
 
 
 def process_name(pid: int | None = None) -> str:
@@ -68,6 +70,12 @@ def is_dead(name: str) -> bool:
         return False
 
 
+def is_local(name: str) -> bool:
+    """Say whether a name is of a process whose life or death can be seen from here."""
+    parts = name.split(" ", 3)
+    return parts[0] == platform.node() and (parts[3] if len(parts) > 3 else "") == number_space()
+
+
 def number_space() -> str:
     """Name of the space that process numbers count in; '' where the whole machine has one."""
     try:
@@ -83,7 +91,8 @@ _told: list[int] = []  # signals that have come, in order
 def stop_when_told() -> None:
     """Let the first Ctrl-C or SIGTERM end this process tidily; later ones do not disturb that."""
     for one in WORDS:
-        signal.signal(one, _stop)
+        if signal.getsignal(one) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(one, _stop)
 
 
 def _stop(number: int, frame: Any) -> None:
@@ -133,7 +142,8 @@ def unbroken() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    before = {one: signal.signal(one, lambda number, frame: came.append(number)) for one in WORDS}
+    heard = [one for one in WORDS if signal.getsignal(one) not in (signal.SIG_IGN, None)]
+    before = {one: signal.signal(one, lambda number, frame: came.append(number)) for one in heard}
     try:
         yield
     finally:

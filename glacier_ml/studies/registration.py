@@ -79,7 +79,7 @@ def register_best(experiment: Experiment, data: TrainingData, result: StudyResul
     known = tracking.run_exists(result.run_id)
     if known and (version := tracking.run_tags(result.run_id).get("registered_version")):
         return version
-    trial = tracking.run_classifier(result.run_id)
+    trial = tracking.run_classifier(result.run_id) if known else None
     candidates = [refit(experiment, data, result, seed)]
     if trial is not None:
         source = f"trial {result.number}"

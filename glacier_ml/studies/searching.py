@@ -18,7 +18,7 @@ from glacier_ml.studies.data import TrainingData
 from glacier_ml.studies.experiment import Experiment
 from glacier_ml.studies.keeping import KEEP, log_if_best, remove_others
 from glacier_ml.studies.liveness import drop, give_back, heartbeat, put_back, running, settle, twin
-from glacier_ml.studies.outages import Outage, outage, stop_for
+from glacier_ml.studies.outages import outage, stop_for
 from glacier_ml.studies.processes import heed, own_name, unbroken
 from glacier_ml.studies.progress import Progress
 from glacier_ml.studies.records import count_states, finished_trials, trial_records
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 OBJECTIVE = "val/iou"
 FAILURES = 3  # trials that may fail beyond the number asked for before the study gives up
+AT_ONCE = 0.1  # between saying whose a trial is and looking whose it is [s]
 WAIT = 1.0  # between two looks at the trials of others [s]
 
 
@@ -114,14 +115,20 @@ class Trial:
 
     def __call__(self, study: optuna.Study) -> None:
         """Draw the next trial and run it."""
+        import optuna
+
         with unbroken():
             trial = study.ask()
             trial.set_user_attr("process", own_name())
+        if not _is_ours(study, trial, self.search.storage):
+            return
         try:
             if why := _needless(study, trial, self.search.wanted):
                 drop(study, trial, why)
             else:
                 self._run_to_its_end(study, trial)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            self.bar.say(f"trial {trial.number} was taken for dead by others, and is theirs")
         except BaseException as stopped:
             if isinstance(stopped, (KeyboardInterrupt, SystemExit)) or outage(stopped):
                 with unbroken(), suppress(Exception):  # one that has ended, or was given back, stays as it is
@@ -151,15 +158,15 @@ class Trial:
             tags["retry_of"] = str(trial.user_attrs["retry_of"])
         name = f"trial-{trial.number:03d}"
         with tracking.start_run(name, "trial", parent=self.search.parent, tags=tags) as run_id:
-            trial.set_user_attr("run_id", run_id)
             try:
+                trial.set_user_attr("run_id", run_id)
                 outcome = self._outcome(trial, parameters)
                 ending.enter_context(unbroken())
-            except (KeyboardInterrupt, SystemExit, Outage) as stopped:
+                trial.set_user_attr("outcome", outcome)
+                tracking.set_tags({key: outcome[key] for key in ("state", "reason") if key in outcome})
+            except BaseException as stopped:  # `_outcome` has caught what is the trial's own
                 _leave(study, trial, stopped)
                 raise
-            trial.set_user_attr("outcome", outcome)
-            tracking.set_tags({key: outcome[key] for key in ("state", "reason") if key in outcome})
         return outcome
 
     def _outcome(self, trial: optuna.Trial, parameters: AnyParameters) -> dict[str, Any]:
@@ -169,6 +176,8 @@ class Trial:
             return {"state": "complete", "value": self._train(trial, parameters)}
         except optuna.TrialPruned:
             return {"state": "pruned"}
+        except optuna.exceptions.UpdateFinishedTrialError:
+            raise  # others have taken this process for dead
         except Exception as error:
             if stop := stop_for(error, self.search.name):
                 raise stop from error
@@ -204,6 +213,18 @@ class Trial:
         return best
 
 
+def _is_ours(study: optuna.Study, trial: optuna.Trial, storage: str) -> bool:
+    """Whether a queued trial that has come up is this process's own.
+
+    On SQLite two processes may take the same one out of the queue at the same moment: the later name stays.
+    """
+    queued = "fixed_params" in study.get_trials(deepcopy=False)[trial.number].system_attrs
+    if not (queued and storage.startswith("sqlite")):
+        return True
+    time.sleep(AT_ONCE)
+    return trial.user_attrs.get("process") == own_name()
+
+
 def _needless(study: optuna.Study, trial: optuna.Trial, wanted: int) -> str | None:
     """Why a trial that has come up need not begin: others are enough, or one tries the same; None if it must.
 
@@ -232,18 +253,16 @@ def _leave(study: optuna.Study, trial: optuna.Trial, stopped: BaseException) -> 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, outcome: dict[str, Any]) -> None:
     """Tell the storage how a trial ended; a trial that another process has taken for dead stays as it is."""
-    from optuna.exceptions import UpdateFinishedTrialError
     from optuna.trial import TrialState
 
     state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(outcome["state"])
-    with suppress(UpdateFinishedTrialError):
-        study.tell(trial, outcome.get("value"), state=state or TrialState.FAIL)
+    study.tell(trial, outcome.get("value"), state=state or TrialState.FAIL, skip_if_finished=True)
 
 
 def _sampler(study: optuna.Study, search: Search, number: int) -> optuna.samplers.BaseSampler:
     settled = sum(count_states(study).values())
     stream = 0
-    if number or not search.leads:
+    if number or not search.leads or running(study):
         stream = zlib.crc32(f"{own_name()} {len(study.get_trials(deepcopy=False))}".encode())
     return sampler_for(search.experiment, search.seed, settled, stream)
 
@@ -252,11 +271,12 @@ def _is_open(study: optuna.Study, search: Search) -> bool:
     """Whether another trial is to begin: there are not enough, those at work among them."""
     settle(study)
     states = count_states(study)
-    if states["failed"] >= search.wanted + FAILURES:
+    ended = states["complete"] + states["pruned"]
+    if ended < search.wanted and states["failed"] >= search.wanted + FAILURES:
         raise GlacierError(
             f"{study.study_name}: {states['failed']} trials failed; their runs' tag 'reason' says why"
         )
-    enough = states["complete"] + states["pruned"] + len(running(study)) >= search.wanted
+    enough = ended + len(running(study)) >= search.wanted
     return not enough and not _is_exhausted(study, search.experiment)
 
 

@@ -19,6 +19,10 @@ DEFAULT_STORAGE = "sqlite:///optuna.db"
 PATIENCE = 300.0  # seconds that a database may be away before a study stops; chosen here
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # between two tries [s]
 SQLITE_WAIT = 20  # seconds that a call waits for others to write to the file; chosen here
+NETWORK = {
+    **{"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3},
+    "tcp_user_timeout": 30_000,  # [ms]; the others in seconds
+}
 FORMS = (
     "give an Optuna storage URL such as sqlite:///optuna.db, postgresql://user@host/database, "
     "journal:/shared/folder/study.log or grpc://host:13000"
@@ -63,7 +67,8 @@ def hide_password(text: str) -> str:
     >>> hide_password("postgresql://ice:secret@host/studies")
     'postgresql://ice:***@host/studies'
     """
-    return re.sub(r"(://[^/\s:@]*):[^@\s/]+@", r"\1:***@", text)
+    text = re.sub(r"(://[^/\s:@]*):\S*@", r"\1:***@", text)
+    return re.sub(r"([?&]password=)[^&\s]+", r"\1***", text)
 
 
 def _mend(url: str, error: Exception) -> str:
@@ -94,6 +99,8 @@ def _opened(url: str) -> Any:
     options: dict[str, Any] = {"pool_pre_ping": True}  # a connection that broke while idle is replaced
     if url.startswith("sqlite"):
         options["connect_args"] = {"timeout": SQLITE_WAIT}
+    elif url.startswith("postgres"):  # a network that is dead is noticed within a minute
+        options["connect_args"] = NETWORK
     return storages._CachedStorage(storages.RDBStorage(url, engine_kwargs=options))
 
 
@@ -113,7 +120,7 @@ def _proxy(url: str) -> Any:
 
     parts = urlsplit(url)
     if not parts.hostname or parts.path.strip("/"):
-        raise GlacierError(f"storage: {url} is no proxy's address; give grpc://host:port")
+        raise GlacierError(f"storage: {hide_password(url)} is no proxy's address; give grpc://host:port")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # optuna's, that this is an experiment of its own
         proxy = GrpcStorageProxy(host=parts.hostname, port=parts.port or 13000)

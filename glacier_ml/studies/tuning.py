@@ -132,7 +132,9 @@ def _tune(search: Search, finish: Callable[[StudyResult], Any] | None) -> StudyR
         _note_inputs(study, made, search)
         search = replace(search, parent=_adopt_parent(study, lead.held), leads=lead.held)
         _work_together(search, study)
-        return _finished(search, study, lead, finish)
+        result = _finished(search, study, lead, finish)
+        lead.resign()
+    return result
 
 
 def _work_together(search: Search, study: optuna.Study) -> None:
@@ -176,7 +178,7 @@ def _finished(
     if running(study):  # late, and others are not
         lead.resign()
     result = _result(study, search)
-    if finish and not running(study) and lead.take():
+    if finish and not running(study) and lead.take_or_leave():
         finish(result)
     return result
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.studies.processes import stop_when_told
+from glacier_ml.studies.processes import WORDS, stop_when_told
 
 POLL = 0.5  # between two looks at the processes [s]
 PATIENCE = 60.0  # that told processes get to give back what they work on [s]
@@ -56,7 +56,7 @@ def run_workers(
     crew = _Crew(target, arguments, workers, folder)
     done, deaths = progress(), 0
     with crew.started():
-        while crew.alive:
+        while crew.works():
             time.sleep(POLL)
             now = progress()
             deaths = 0 if now > done else deaths
@@ -80,9 +80,9 @@ class _Crew:
         self.threads = share_of_cores(workers)
         self.numbers, self.processes = range(workers), {}  # type: ignore[var-annotated]
 
-    @property
-    def alive(self) -> bool:
-        return any(process.is_alive() for process in self.processes.values())
+    def works(self) -> bool:
+        """Whether one is alive, or has ended otherwise than well and is still to be looked at."""
+        return any(process.exitcode != 0 for process in self.processes.values())
 
     @contextmanager
     def started(self) -> Iterator[None]:
@@ -98,8 +98,9 @@ class _Crew:
         killed = 0
         for number, process in list(self.processes.items()):
             code = process.exitcode
-            if code is not None and code < 0:
-                told = f"worker {number} was killed by signal {-code}: another takes its place"
+            if code is not None and (code < 0 or code - 128 in WORDS):
+                told = f"worker {number} was killed by signal {-code if code < 0 else code - 128}: "
+                told += "another takes its place"
                 print(told, file=sys.stderr)
                 self._start(number)
                 killed += 1

@@ -103,6 +103,26 @@ def test_a_process_of_another_machine_is_dead_when_it_has_long_been_silent(study
     assert states(study)[1:] == [(8, "interrupted"), (16, "waiting"), (8, "waiting")]
 
 
+def test_a_process_that_can_be_seen_may_be_silent_as_long_as_it_lives(study):
+    mark(study, 1, alive=time.time() - 10 * liveness.SILENCE)  # paused, and told to go on
+    settle(study)
+    assert states(study)[1] == (8, "running")
+
+
+def test_a_twin_that_is_killed_before_it_was_dropped_is_not_retried(study):
+    study.enqueue_trial({"nodes": 8})
+    begin(study)  # the 16
+    begin(study, DEAD)
+    settle(study)
+    assert states(study)[2:] == [(16, "running"), (8, "dropped")]
+
+
+def test_a_trial_with_an_outcome_is_not_given_back(study):
+    mark(study, 1, outcome={"state": "complete", "value": 0.7})
+    give_back(study, optuna.trial.Trial(study, study.trials[1]._trial_id))
+    assert states(study)[1:] == [(8, "running"), (16, "waiting")]
+
+
 def test_a_trial_that_never_said_whose_it_is_is_waited_for_and_then_taken_for_dead(study, monkeypatch):
     monkeypatch.setattr(liveness, "NAMELESS", 0.3)
     study.tell(1, 0.4)
@@ -164,7 +184,7 @@ def test_a_heart_beats_until_the_work_ends(monkeypatch):
 
 def test_a_run_that_the_storage_does_not_know_yet_is_ended_with_its_trial(study):
     # The process was killed between opening the run and telling the storage of it.
-    tags = {"kind": "trial", "state": "running", "study": "grid", "trial": "1"}
+    tags = {"kind": "trial", "state": "running", "study": "grid", "trial": "1", "process": DEAD}
     opened = client().create_run(tracking.experiment_id(), tags=tags).info.run_id
     mark(study, 1, process=DEAD)
     settle(study)

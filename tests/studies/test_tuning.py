@@ -4,6 +4,7 @@ import re
 import time
 from types import SimpleNamespace
 
+import optuna
 import pytest
 from tiny_studies import experiment_content, tiny_training, write_catalog, write_experiment
 
@@ -14,7 +15,7 @@ from glacier_ml.studies.commands import run_study
 from glacier_ml.studies.data import load_training_data
 from glacier_ml.studies.experiment import Experiment
 from glacier_ml.studies.tracking.runs import client
-from glacier_ml.studies.tuning import DEFAULT_STORAGE, tune
+from glacier_ml.studies.tuning import DEFAULT_STORAGE, study_name, tune
 
 
 @pytest.fixture(scope="module")
@@ -202,10 +203,37 @@ def test_an_interrupted_trial_is_tried_again(trained, data):
     assert result.states["complete"] == 1
 
 
+def test_a_trial_that_others_took_for_dead_is_theirs(trained, data, capsys):
+    def taken(number, parameters):
+        if number == 0:
+            study = optuna.load_study(study_name=study_name(experiment(), data, 0), storage=DEFAULT_STORAGE)
+            study.tell(0, state=optuna.trial.TrialState.FAIL)
+        return [0.5, 0.5]
+
+    tried = trained(taken)
+    result, parent = tuned(1, data)
+    assert len(tried) == 2 and result.states["complete"] == 1
+    assert "trial 0 was taken for dead by others, and is theirs" in capsys.readouterr().err
+    assert states(trial_runs(parent))[0] == ("killed", "KILLED")
+
+
+def test_an_end_that_is_there_is_not_held_up_by_failures(trained, data):
+    failing = ValueError("shapes")
+    trained(lambda number, parameters: [0.5, 0.6] if number in (0, 5) else failing)
+    assert tuned(2, data)[0].states == {"complete": 2, "pruned": 0, "failed": 4}
+    with pytest.raises(GlacierError, match="7 trials failed"):
+        tuned(4, data)
+    assert tuned(2, data)[0].states["failed"] == 7
+
+
 def test_no_trial_starts_after_the_timeout(trained, data, monkeypatch):
     clock = SimpleNamespace(now=0.0)
     for module in (tuning, searching):
-        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: clock.now, monotonic=time.monotonic))
+        monkeypatch.setattr(
+            module,
+            "time",
+            SimpleNamespace(time=lambda: clock.now, monotonic=time.monotonic, sleep=time.sleep),
+        )
 
     def minute(number, parameters):
         clock.now += 60

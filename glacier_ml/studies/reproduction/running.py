@@ -165,8 +165,8 @@ def _trained(call: Reproduction, work: Work, seed: int, name: str, ended: bool) 
 def _complete(records: Sequence[TrialRecord], work: Work) -> bool:
     """Whether every point of the grid was tried; one that failed was."""
     ended = sum(one.state in ENDED for one in records)
-    left = sum(one.state in ("waiting", "running") for one in records)
-    return not left and ended >= work.experiment.trials
+    # What waits when all points have been tried was queued twice, and would be dropped.
+    return ended >= work.experiment.trials and not any(one.state == "running" for one in records)
 
 
 def _tune(call: Reproduction, work: Work, seed: int, name: str) -> None:

@@ -52,9 +52,14 @@ def end_run(run_id: str, state: str, reason: str | None = None) -> None:
 
 def _end(run_id: str, state: str, reason: str | None) -> None:
     run = client().get_run(run_id)
-    if run.data.tags.get("state") == "running":
+    said = run.data.tags.get("state", state)
+    # A run may have been taken for killed by who knew its process alone, and not what it had come to.
+    known_better = said == "killed" and state != "killed"
+    if said == "running" or known_better:
         tag_run(run_id, {"state": state} | ({"reason": reason} if reason else {}) | end_marks(run, state))
+        if known_better and not reason and "reason" in run.data.tags:
+            client().delete_tag(run_id, "reason")
     else:
-        state = run.data.tags.get("state", state)
-    if run.info.status == "RUNNING":
+        state = said
+    if run.info.status == "RUNNING" or known_better:
         client().set_terminated(run_id, STATUS.get(state, "KILLED"))

@@ -149,7 +149,9 @@ def run_exists(run_id: str) -> bool:
 
     try:
         return client().get_run(run_id).info.lifecycle_stage == "active"
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise  # a store that is away says nothing about the run
         return False
 
 
