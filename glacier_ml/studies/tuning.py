@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,7 +28,7 @@ from glacier_ml.studies.sampling import first_points
 from glacier_ml.studies.searching import Search, best_value, work
 from glacier_ml.studies.stopping import Finished, Watch, end_text, reason_to_end
 from glacier_ml.studies.storages import open_storage
-from glacier_ml.studies.workers import run_workers
+from glacier_ml.studies.workers import run_workers, working_folder
 
 if TYPE_CHECKING:
     import optuna
@@ -148,9 +147,8 @@ def _work_together(search: Search, study: optuna.Study) -> None:
             return
         import joblib
 
-        with tempfile.TemporaryDirectory(prefix="glacier_ml-study-") as folder:
-            joblib.dump(search, Path(folder) / "search.joblib")  # its arrays are mapped, not copied
-
+        with working_folder() as folder:
+            joblib.dump(search, folder / "search.joblib")  # its arrays are mapped, not copied
             watch = Watch(experiment.stop_rule, search.binding, bar.say)
 
             def progress() -> int:
@@ -158,7 +156,7 @@ def _work_together(search: Search, study: optuna.Study) -> None:
                 watch.ends(finished_trials(study), search.wanted)  # says what the silent workers would
                 return bar.watch(study.get_trials(deepcopy=False), search.wanted)
 
-            run_workers(_work_for, (folder,), search.workers, Path(folder), progress)
+            run_workers(_work_for, (str(folder),), search.workers, folder, progress)
 
 
 def _work_for(folder: str, number: int) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +18,7 @@ from typing import Any
 from glacier_ml.errors import GlacierError
 from glacier_ml.studies.processes import WORDS, stop_when_told
 
+FOLDER = "glacier_ml-study"
 POLL = 0.5  # between two looks at the processes [s]
 PATIENCE = 60.0  # that told processes get to give back what they work on [s]
 DEATHS = 5  # of processes in a row without any progress before the work is given up
@@ -25,6 +28,19 @@ def share_of_cores(workers: int) -> int:
     """Threads that each of so many processes may use: the cores that this process may use, divided."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // workers)
+
+
+@contextmanager
+def working_folder() -> Iterator[Path]:
+    """Make a folder for the time of the block, and remove those that killed processes have left."""
+    import psutil
+
+    for left in Path(tempfile.gettempdir()).glob(f"{FOLDER}-*-*"):
+        owner = left.name.removeprefix(f"{FOLDER}-").partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)  # another user's stays
+    with tempfile.TemporaryDirectory(prefix=f"{FOLDER}-{os.getpid()}-") as folder:
+        yield Path(folder)
 
 
 def run_workers(

@@ -63,3 +63,15 @@ def test_an_end_here_ends_them_tidily(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_workers(made_work.wait_long, (str(tmp_path),), 1, tmp_path, progress)
     assert (tmp_path / "tidied-0").exists()
+
+
+def test_a_folder_is_there_for_the_block_and_those_of_dead_processes_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers.tempfile, "tempdir", str(tmp_path))
+    for owner in ("4194305", str(os.getpid()), "somebody"):  # no process has the first number
+        (tmp_path / f"glacier_ml-study-{owner}-x").mkdir()
+        (tmp_path / f"glacier_ml-study-{owner}-x/search.joblib").touch()
+    with workers.working_folder() as folder:
+        assert folder.is_dir() and folder.parent == tmp_path
+    assert not folder.exists()
+    left = {path.name.split("-")[2] for path in tmp_path.iterdir()}
+    assert left == {str(os.getpid()), "somebody"}
