@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from glacier_ml.studies import tracking
 from glacier_ml.studies.processes import is_dead, is_local
-from glacier_ml.studies.records import DROPPED, INTERRUPTED, state_of, tried_values
+from glacier_ml.studies.records import DROPPED, INTERRUPTED, end_of, state_of, tried_values
+from glacier_ml.studies.tracking.stale import REASON
 
 if TYPE_CHECKING:
     import optuna
@@ -24,7 +25,6 @@ BEAT = 60.0  # between two signs of life [s]; chosen here
 SILENCE = 480.0  # after which a process of another machine counts as dead [s]; clocks may be minutes apart
 NAMELESS = 30.0  # that a trial may take from its start to its process's name [s]; usually milliseconds
 RETRIES = 1  # of a trial whose process was killed without a word: it may be what needs too much memory
-KILLED = "its process ended without a word"
 KILLED_AGAIN = (
     "its process ended without a word, and so did that of its retry: out of memory, or a full disk?"
 )
@@ -60,10 +60,9 @@ def running(study: optuna.Study) -> list[FrozenTrial]:
 def is_lost(trial: FrozenTrial) -> bool:
     """Say whether the process that worked on a trial is no more."""
     process = str(trial.user_attrs.get("process", ""))
-    if not process:
-        begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-        return time.time() - begun > NAMELESS
     begun = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    if not process:
+        return time.time() - begun > NAMELESS
     return is_gone(process, trial.user_attrs.get("alive", begun))
 
 
@@ -100,7 +99,7 @@ def _end(study: optuna.Study, trial: FrozenTrial) -> None:
     storage, outcome = study._storage, dict(trial.user_attrs.get("outcome", {}))
     again = trial.user_attrs.get("kills", 0) < RETRIES
     if not outcome:
-        outcome = {"state": "killed", "reason": KILLED if again else KILLED_AGAIN}
+        outcome = {"state": "killed", "reason": REASON if again else KILLED_AGAIN}
     # First, so that whoever is killed in between leaves a trial that is found and ended again.
     tracking.end_run(_run_of(study, trial), outcome["state"], outcome.get("reason"))
     with suppress(UpdateFinishedTrialError):  # another process was quicker
@@ -113,9 +112,9 @@ def _end(study: optuna.Study, trial: FrozenTrial) -> None:
         value = outcome.get("value")
         if outcome["state"] == "pruned":
             value = trial.intermediate_values[max(trial.intermediate_values)]
-        state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(outcome["state"])
-        values = None if state is None else [value]
-        storage.set_trial_state_values(trial._trial_id, state or TrialState.FAIL, values)
+        state = end_of(outcome["state"])
+        values = None if state == TrialState.FAIL else [value]
+        storage.set_trial_state_values(trial._trial_id, state, values)
 
 
 def _run_of(study: optuna.Study, trial: FrozenTrial) -> str:

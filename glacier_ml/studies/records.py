@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_STORAGE",
     "TrialRecord",
     "count_states",
+    "end_of",
     "finished_trials",
     "state_of",
     "study_trials",
@@ -83,6 +84,14 @@ def state_of(trial: optuna.trial.FrozenTrial) -> str:
     if trial.state.name == "FAIL":
         return next((word for word in (INTERRUPTED, DROPPED) if word in trial.user_attrs), "failed")
     return trial.state.name.lower()
+
+
+def end_of(outcome: str) -> optuna.trial.TrialState:
+    """Optuna's state of a trial that has come to its end: FAIL but for 'complete' and 'pruned'."""
+    from optuna.trial import TrialState
+
+    ends = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+    return ends.get(outcome, TrialState.FAIL)
 
 
 def count_states(study: optuna.Study) -> dict[str, int]:

@@ -21,7 +21,7 @@ from glacier_ml.studies.liveness import drop, give_back, heartbeat, put_back, ru
 from glacier_ml.studies.outages import outage, stop_for
 from glacier_ml.studies.processes import heed, own_name, unbroken
 from glacier_ml.studies.progress import Progress
-from glacier_ml.studies.records import count_states, finished_trials, trial_records
+from glacier_ml.studies.records import count_states, end_of, finished_trials, trial_records
 from glacier_ml.studies.sampling import pruner_for, sampler_for, suggest
 from glacier_ml.studies.stopping import Watch
 from glacier_ml.studies.trial import run_trial
@@ -253,10 +253,7 @@ def _leave(study: optuna.Study, trial: optuna.Trial, stopped: BaseException) -> 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, outcome: dict[str, Any]) -> None:
     """Tell the storage how a trial ended; a trial that another process has taken for dead stays as it is."""
-    from optuna.trial import TrialState
-
-    state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(outcome["state"])
-    study.tell(trial, outcome.get("value"), state=state or TrialState.FAIL, skip_if_finished=True)
+    study.tell(trial, outcome.get("value"), state=end_of(outcome["state"]), skip_if_finished=True)
 
 
 def _sampler(study: optuna.Study, search: Search, number: int) -> optuna.samplers.BaseSampler:
