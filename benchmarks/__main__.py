@@ -2,7 +2,7 @@
 
     python -m benchmarks                     all of them, on the made scenes
     python -m benchmarks unet_training ...   these
-    python -m benchmarks --check             say what got slower than its recorded ratio by a quarter; status 1
+    python -m benchmarks --check             say what got slower than its recorded ratio by a quarter
     python -m benchmarks --record            note the ratios as those to be held
 
 A benchmark alone, with options of its own: `python -m benchmarks.unet_training --help`. Peers need
