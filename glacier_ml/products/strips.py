@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
@@ -17,8 +20,15 @@ UNUSUAL_SHARE = 0.2
 """Share of a scene's pixels outside a feature's range in training from which on the scene is unusual."""
 
 
+STRIP_ROWS = 512
+"""Read at once: whole blocks of the files that this package writes, so that none is decompressed twice."""
+
+STRIPS_KEPT = 3
+"""A row of windows may need two; whoever writes is behind whoever reads by less than another."""
+
+
 class SceneStrips:
-    """Rows of a scene, read when they are asked for; the rows read last are kept.
+    """Rows of a scene, read when they are asked for, by any thread; the strips read last are kept.
 
     Parameters
     ----------
@@ -31,8 +41,8 @@ class SceneStrips:
 
     def __init__(self, source: Source, bands: tuple[str, ...]) -> None:
         self.source = source
-        self._first = 0
-        self._kept: Scene | None = None
+        self._reading = threading.Lock()
+        self._kept: tuple[tuple[int, Scene], ...] = ()  # with their first rows
         self._ceilings: dict[str, float] = {}
         wanted = [SATURATION[band] for band in bands if band in SATURATION]
         if wanted:
@@ -42,13 +52,43 @@ class SceneStrips:
 
     def __call__(self, first: int, last: int) -> Scene:
         """Read the rows from `first` to before `last`."""
-        kept, begin = self._kept, first - self._first
-        if kept is None or begin < 0 or last > self._first + kept.shape[0]:
-            kept = self.source.read(Window(0, first, self.source.grid.shape[1], last - first))
+        parts, row = [], first
+        while row < last:
+            top, strip = self._with(row) or self._read(row, last)
+            stop = min(last, top + strip.shape[0])
+            parts.append(strip.rows(row - top, stop - top))
+            row = stop
+        return parts[0] if len(parts) == 1 else joined(parts, parts[0].grid)
+
+    def _with(self, row: int) -> tuple[int, Scene] | None:
+        """The kept strip that holds a row, and its first one."""
+        return next((one for one in self._kept if 0 <= row - one[0] < one[1].shape[0]), None)
+
+    def _read(self, row: int, last: int) -> tuple[int, Scene]:
+        """Read and keep whole strips from that of a row to that of a last one."""
+        rows, columns = self.source.grid.shape
+        with self._reading:
+            if kept := self._with(row):  # another thread was faster
+                return kept
+            top, end = row // STRIP_ROWS * STRIP_ROWS, min(rows, -(-last // STRIP_ROWS) * STRIP_ROWS)
+            strip = self.source.read(Window(0, top, columns, end - top))
             for band, ceiling in self._ceilings.items():
-                kept.quality[f"saturated_{band}"] = kept.bands[band] >= ceiling
-            self._first, self._kept, begin = first, kept, 0
-        return kept.rows(begin, begin + last - first)
+                strip.quality[f"saturated_{band}"] = strip.bands[band] >= ceiling
+            self._kept = (*self._kept[1 - STRIPS_KEPT :], (top, strip))
+            return top, strip
+
+
+def joined(parts: Sequence[Scene], grid: Grid) -> Scene:
+    """Strips of a scene one below the other, as a scene on a grid."""
+    first = parts[0]
+    return Scene(
+        first.name,
+        {band: np.concatenate([one.bands[band] for one in parts]) for band in first.bands},
+        np.concatenate([one.valid for one in parts]),
+        Grid(grid.crs, grid.transform, (sum(one.shape[0] for one in parts), grid.shape[1])),
+        first.provenance,
+        {mask: np.concatenate([one.quality[mask] for one in parts]) for mask in first.quality},
+    )
 
 
 def _ceiling(source: Source, band: str) -> float:
@@ -129,7 +169,8 @@ class Thumbnail:
         thin = {band: scene.bands[band][rows, columns] for band in FALSE_COLOUR if band in scene.bands}
         copied = {band: values.copy() for band, values in thin.items()}  # a view would keep the strip
         valid = scene.valid[rows, columns].copy()
-        piece = Scene(self.name, copied, valid, self.grid, scene.provenance)
+        grid = Grid(self.grid.crs, self.grid.transform, valid.shape)
+        piece = Scene(self.name, copied, valid, grid, scene.provenance)
         self._pieces.append((piece, probability[rows, columns].copy()))
 
     @property
@@ -139,8 +180,5 @@ class Thumbnail:
 
     def picture(self) -> tuple[Scene, NDArray[np.float32]]:
         """The thinned scene and its probability."""
-        scenes = [scene for scene, _ in self._pieces]
-        bands = {band: np.concatenate([one.bands[band] for one in scenes]) for band in scenes[0].bands}
-        valid = np.concatenate([one.valid for one in scenes])
-        whole = Scene(self.name, bands, valid, self.grid, scenes[0].provenance)
+        whole = joined([scene for scene, _ in self._pieces], self.grid)
         return whole, np.concatenate([probability for _, probability in self._pieces])
