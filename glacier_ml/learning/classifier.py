@@ -19,9 +19,10 @@ from glacier_ml.learning.features import compute_features, feature_set
 from glacier_ml.learning.networks import receptive_radius
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
 from glacier_ml.learning.report_features import report_features
-from glacier_ml.learning.stitching import Array, Mask, Reader, Stitching, stitched_rows
+from glacier_ml.learning.stitching import Array, Mask, Network, Reader, Stitching, stitched_rows
 from glacier_ml.learning.stored_scenes import scene_features
 from glacier_ml.learning.tiles import reflect_to, tile_origins
+from glacier_ml.scenes.ahead import ahead
 from glacier_ml.scenes.scene import TOA, Scene, check_quantity
 from glacier_ml.scenes.sources import LARGEST_MEDIAN, median_reflectance
 
@@ -33,7 +34,7 @@ Disturbance = Callable[[Array], Array]
 """Changes features (rows, columns, features) into others of the same shape, see `evaluation.importance`."""
 
 ROWS_AT_ONCE = 256  # of a scene that is mapped pixel by pixel
-PIXELS_AT_ONCE = 65_536
+PIXELS_AT_ONCE = 16_384  # a layer's values of more leave the cache: a sixth slower
 FORMAT = 1
 
 
@@ -165,19 +166,23 @@ class NetworkClassifier:
         if self.parameters.recipe == "report":  # its features are scaled by the whole image's extremes
             yield 0, self.probability(read(0, shape[0]))
             return
+
+        def fed(first: int, last: int) -> tuple[Array, Mask]:
+            scene = read(first, last)
+            return self.features(scene), scene.valid
+
         if isinstance(self.parameters, UnetParameters):
+            pieces = self._stitched_rows(self.parameters, self._frozen, fed, shape, stitching)
+        else:
+            pieces = self._pixelwise_rows(fed, shape)
+        for row, logit in pieces:
+            yield row, self._probability(logit)
 
-            def fed(first: int, last: int) -> tuple[Array, Mask]:
-                scene = read(first, last)
-                return self.features(scene), scene.valid
-
-            pieces = self._stitched_rows(self.parameters, fed, shape, stitching)
-            for row, logit in pieces:
-                valid = read(row, row + len(logit)).valid
-                yield row, self._probability(np.where(valid, logit, np.float32(np.nan)))
-            return
-        for row in range(0, shape[0], ROWS_AT_ONCE):
-            yield row, self.probability(read(row, min(row + ROWS_AT_ONCE, shape[0])))
+    def _pixelwise_rows(self, fed: Reader, shape: tuple[int, int]) -> Iterator[tuple[int, Array]]:
+        starts = range(0, shape[0], ROWS_AT_ONCE)
+        strips = ahead(lambda row: (row, *fed(row, min(row + ROWS_AT_ONCE, shape[0]))), starts)
+        for row, features, wanted in strips:
+            yield row, self._pixelwise(self._frozen, features, wanted)
 
     def probability_of_array(self, stack: Array) -> Array:
         """Map an array (rows, columns, bands) of reflectance; NaN in any band is no data.
@@ -249,13 +254,31 @@ class NetworkClassifier:
             lambda values: self.network(values, training=False)[..., 0], input_signature=signature
         )
 
+    @cached_property
+    def _frozen(self) -> Network:
+        """As `network_logit`, a tenth to a third quicker, by the weights that it is first asked with.
+
+        As constants they let TensorFlow fold the normalisations into the kernels and fuse the layers.
+        """
+        import tensorflow as tf
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        frozen = convert_variables_to_constants_v2(self._run.get_concrete_function())
+
+        def run(features: Array) -> Array:
+            logit: Array = frozen(tf.constant(features))[0].numpy()
+            return logit
+
+        return run
+
     def _stitch(self, features: Array, wanted: Mask) -> Array:
         if not isinstance(self.parameters, UnetParameters):
-            return self._pixelwise(features, wanted)
+            return self._pixelwise(self.network_logit, features, wanted)
         if self.parameters.recipe == "report":
             return self._tiled(features, wanted)
         pieces = self._stitched_rows(
             self.parameters,
+            self.network_logit,
             lambda first, last: (features[first:last], wanted[first:last]),
             wanted.shape,
             Stitching(),
@@ -263,10 +286,15 @@ class NetworkClassifier:
         return np.concatenate([logit for _, logit in pieces])
 
     def _stitched_rows(
-        self, parameters: UnetParameters, read: Reader, shape: tuple[int, int], stitching: Stitching
+        self,
+        parameters: UnetParameters,
+        run: Network,
+        read: Reader,
+        shape: tuple[int, int],
+        stitching: Stitching,
     ) -> Iterator[tuple[int, Array]]:
         radius = receptive_radius(parameters)
-        return stitched_rows(self.network_logit, read, shape, stitching, parameters.stride, radius)
+        return stitched_rows(run, read, shape, stitching, parameters.stride, radius)
 
     def _tiled(self, features: Array, wanted: Mask) -> Array:
         """Map tile by tile as the report did: no overlap, so that every tile's border is a seam."""
@@ -282,13 +310,16 @@ class NetworkClassifier:
                     logit[place] = self.network_logit(padded[place][None])[0, :rows, :columns]
         return logit
 
-    def _pixelwise(self, features: Array, wanted: Mask) -> Array:
-        logit = np.full(wanted.shape, np.nan, dtype=np.float32)
-        pixels = features[wanted]
+    def _pixelwise(self, run: Network, features: Array, wanted: Mask) -> Array:
+        pixels = features.reshape(-1, features.shape[-1])
+        if not (everywhere := wanted.all()):
+            pixels = pixels[wanted.ravel()]
         parts = [
-            self._run(pixels[start : start + PIXELS_AT_ONCE]).numpy()
-            for start in range(0, len(pixels), PIXELS_AT_ONCE)
+            run(pixels[start : start + PIXELS_AT_ONCE]) for start in range(0, len(pixels), PIXELS_AT_ONCE)
         ]
+        if everywhere:
+            return np.concatenate(parts).reshape(wanted.shape)
+        logit = np.full(wanted.shape, np.nan, dtype=np.float32)
         if parts:
             logit[wanted] = np.concatenate(parts)
         return logit

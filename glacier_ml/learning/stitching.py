@@ -23,6 +23,7 @@ from glacier_ml.learning.tiles import (
     window_origins,
     windows,
 )
+from glacier_ml.scenes.ahead import ahead
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -81,7 +82,8 @@ def stitched_rows(
     Yields
     ------
     int, ndarray
-        First row of the next piece, and its float32 logits (rows, columns), NaN where no window came.
+        First row of the next piece, and its float32 logits (rows, columns), NaN where not wanted; a thread
+        reads what the next one is of meanwhile.
 
     Raises
     ------
@@ -133,19 +135,22 @@ def _blended_rows(
     width = window_origins(columns, WINDOW, overlap)[-1] + WINDOW
     mosaic = Mosaic((WINDOW, columns), WINDOW, overlap)
     origins = window_origins(rows, WINDOW, overlap)
-    for row in origins:
+
+    def fed(row: int) -> tuple[int, Array, Mask]:
         # The last windows reach beyond the scene, which is reflected there: as many rows before its end.
         first = max(0, min(row, 2 * rows - row - WINDOW))
         features, wanted = read(first, min(row + WINDOW, rows))
-        padded = reflect_to(features, row - first + WINDOW, width)[row - first :]
-        places = [place for _, place in windows((WINDOW, columns), WINDOW, overlap, wanted[row - first :])]
+        return row, reflect_to(features, row - first + WINDOW, width)[row - first :], wanted[row - first :]
+
+    for row, padded, wanted in ahead(fed, origins):
+        places = [place for _, place in windows((WINDOW, columns), WINDOW, overlap, wanted)]
         for start in range(0, len(places), WINDOWS_AT_ONCE):
             some = places[start : start + WINDOWS_AT_ONCE]
             batch = np.stack([padded[:WINDOW, column : column + WINDOW] for column in some])
             for values, column in zip(run(batch), some, strict=True):
                 mosaic.add(values, 0, column)
         done = rows - row if row == origins[-1] else WINDOW - overlap
-        yield row, mosaic.stitched()[:done]
+        yield row, np.where(wanted[:done], mosaic.stitched()[:done], np.float32(np.nan))
         mosaic = mosaic.moved_up(WINDOW - overlap)
 
 
@@ -155,10 +160,13 @@ def _cropped_rows(
     """Windows of which the middle is kept; at the scene's edges they end with it, as one pass would."""
     rows, columns = shape
     height, width = (-(-length // stride) * stride for length in shape)  # reflected up to the next stride
-    for top in range(0, rows, CORE):
+
+    def fed(top: int) -> tuple[int, int, Array, Mask]:
         first, last = max(0, top - halo), min(height, top + CORE + halo)
         features, wanted = read(first, min(last, rows))
-        padded = reflect_to(features, last - first, width)
+        return top, first, reflect_to(features, last - first, width), wanted
+
+    for top, first, padded, wanted in ahead(fed, range(0, rows, CORE)):
         kept = min(CORE, rows - top)
         piece = np.full((kept, columns), np.nan, dtype=np.float32)
         inner = slice(top - first, top - first + kept)
@@ -169,4 +177,4 @@ def _cropped_rows(
             low, high = max(0, left - halo), min(width, left + CORE + halo)
             values = run(np.ascontiguousarray(padded[None, :, low:high]))[0]
             piece[:, left:right] = values[inner, left - low : right - low]
-        yield top, piece
+        yield top, np.where(wanted[inner], piece, np.float32(np.nan))

@@ -26,14 +26,37 @@ def area_km2(mask: NDArray[np.bool_], grid: Grid) -> float:
     float
         Square kilometres; see `pixel_areas` for the method.
     """
-    rows, columns, areas = pixel_areas(grid)
-    across = _weights(grid.shape[1], columns)
-    down = _weights(grid.shape[0], rows)
-    total = 0.0
-    for start in range(0, grid.shape[0], 512):  # strips bound the memory of a whole frame
-        strip = mask[start : start + 512].astype(np.float64)
-        total += float((down[start : start + 512].T @ strip @ across * areas).sum())
-    return total / 1e6
+    area = AreaSum(grid)
+    for row in range(0, grid.shape[0], 512):  # strips bound the memory of a whole frame
+        area.add(row, mask[row : row + 512])
+    return area.km2
+
+
+class AreaSum:
+    """Area on the ellipsoid of a mask that comes strip by strip.
+
+    Parameters
+    ----------
+    grid : Grid
+        Of the whole mask.
+
+    Attributes
+    ----------
+    km2 : float
+        Of what was added so far.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        rows, columns, self._areas = pixel_areas(grid)
+        self._down, self._across = _weights(grid.shape[0], rows), _weights(grid.shape[1], columns)
+        self.km2 = 0.0
+
+    def add(self, row: int, mask: NDArray[np.bool_]) -> None:
+        """Add the rows (rows, columns) of the mask that begin at `row`."""
+        down = self._down[row : row + len(mask)]
+        near = down.any(axis=0)  # the other nodes are above or below
+        by_node = down[:, near].T @ mask @ self._across
+        self.km2 += float((by_node * self._areas[near]).sum()) / 1e6
 
 
 def pixel_areas(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

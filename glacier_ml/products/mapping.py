@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier
 from glacier_ml.learning.ensembles import Ensemble, member_rows
@@ -22,9 +25,10 @@ from glacier_ml.products.records import (
     write_record,
 )
 from glacier_ml.products.strips import UNUSUAL_SHARE, RangeCheck, SceneStrips
+from glacier_ml.scenes.ahead import behind
 from glacier_ml.scenes.catalog import CatalogEntry
 from glacier_ml.scenes.rasters import lies_on_earth
-from glacier_ml.scenes.scene import check_bands, check_quantity
+from glacier_ml.scenes.scene import Scene, check_bands, check_quantity
 from glacier_ml.scenes.sources import Source
 
 Progress = Callable[[int], Any]
@@ -151,11 +155,15 @@ def _write(job: Job, source: Source, partial: Path, key: str | None, progress: P
     members = tuple(one.threshold for one in classifier.members) if isinstance(classifier, Ensemble) else ()
     strips, check = SceneStrips(source, classifier.bands), RangeCheck(classifier)
     with MapWriter(partial, source.name, source.grid, threshold, options.encoding, members) as writer:
-        for row, probabilities in member_rows(classifier, strips, source.grid.shape, options.stitching):
-            scene = strips(row, row + probabilities.shape[1])
+
+        def keep(scene: Scene, probabilities: NDArray[np.float32]) -> None:
             check.add(scene)
             writer.add(scene, probabilities)
             progress(scene.valid.size)
+
+        with behind(keep) as later:
+            for row, probabilities in member_rows(classifier, strips, source.grid.shape, options.stitching):
+                later(strips(row, row + probabilities.shape[1]), probabilities)
         if not writer.valid:
             bands = ", ".join(source.layers)
             raise GlacierError(

@@ -9,6 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.evaluation.figures import preview
-from glacier_ml.products.areas import area_km2
+from glacier_ml.products.areas import AreaSum
 from glacier_ml.products.strips import Thumbnail
 from glacier_ml.products.styles import MASK_COLOUR, write_styles
 from glacier_ml.scenes.addresses import is_address, local_path, shown, whole_address
@@ -44,7 +45,8 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/|/vsi", re.IGNORECASE)
 _MASK = RasterProfile(NO_DATA, "mode", BLOCK, colours=COLOURS)
 _MEMBERS = RasterProfile(NO_DATA, "mode", BLOCK)  # a colour table would be that of the first band alone
 _PROFILES = {
-    "float32": RasterProfile(float("nan"), "average", BLOCK, predictor="yes"),
+    # Trying harder saves 1.5 % of the bytes and takes half as long again.
+    "float32": RasterProfile(float("nan"), "average", BLOCK, predictor="yes", level=1),
     "uint8": RasterProfile(NO_DATA, "average", BLOCK, predictor="yes", scale=1 / PERCENT),
 }
 
@@ -104,7 +106,7 @@ class MapWriter:
         self.folder, self.name, self.grid = folder, name, grid
         self.threshold, self.encoding, self.members = threshold, encoding, members
         self.thumbnail = Thumbnail(name, grid)
-        self._mask = np.zeros(grid.shape, dtype=bool)
+        self._area = AreaSum(grid)
         self._row = self.valid = 0
         self._stack = ExitStack()
         self._writers: dict[str, StripWriter] = {}
@@ -145,18 +147,18 @@ class MapWriter:
         if self.members:
             layers["spread"] = probabilities.std(axis=0, ddof=1)
             called = probabilities >= np.reshape(self.members, (-1, 1, 1)).astype(np.float32)
-            self._writers["members"].write(np.where(shown, called, NO_DATA).astype(np.uint8))
+            self._writers["members"].write(np.where(shown, called, np.uint8(NO_DATA)))
         for kind, values in layers.items():
             self._writers[kind].write(_encoded(values, shown, self.encoding))
-        self._writers["mask"].write(np.where(shown, glacier, NO_DATA).astype(np.uint8))
+        self._writers["mask"].write(np.where(shown, glacier, np.uint8(NO_DATA)))
         self.thumbnail.add(self._row, scene, mean)
-        self._mask[self._row : self._row + len(mean)] = glacier
+        self._area.add(self._row, glacier)
         self._row += len(mean)
-        self.valid += int(shown.sum())
+        self.valid += int(np.count_nonzero(shown))
 
     def finish(self, output: Path, tags: Mapping[str, Any], picture: bool) -> MapFiles:
         """Turn the strips into COGs with tags, overviews and styles; draw the preview."""
-        area = area_km2(self._mask, self.grid)
+        area = self._area.km2
         told = {
             "TIFFTAG_SOFTWARE": software(),
             "software": software(),
@@ -165,13 +167,14 @@ class MapWriter:
             "glacier_area_km2": f"{area:.4f}",
             **{key: str(value) for key, value in tags.items()},
         }
-        for kind, writer in self._writers.items():
-            names = tuple(f"member {number}" for number, _ in enumerate(self.members, 1))
-            writer.finish(told, names if kind == "members" else (kind,))
-        write_styles(self.folder, [writer.path.name for writer in self._writers.values()])
         drawn = f"{file_stem(self.name)}_preview.png" if picture and self.thumbnail.drawable else None
-        if drawn:
-            preview(*self.thumbnail.picture(), self.threshold).savefig(self.folder / drawn)
+        with ThreadPoolExecutor(len(self._writers)) as pool:
+            made = [pool.submit(self._make_cog, kind, told) for kind in self._writers]
+            write_styles(self.folder, [writer.path.name for writer in self._writers.values()])
+            if drawn:
+                preview(*self.thumbnail.picture(), self.threshold).savefig(self.folder / drawn)
+        for one in made:
+            one.result()
         paths = {kind: output / writer.path.name for kind, writer in self._writers.items()}
         return MapFiles(
             paths["probability"],
@@ -183,6 +186,10 @@ class MapWriter:
             area,
         )
 
+    def _make_cog(self, kind: str, tags: Mapping[str, str]) -> None:
+        members = tuple(f"member {number}" for number, _ in enumerate(self.members, 1))
+        self._writers[kind].finish(tags, members if kind == "members" else (kind,))
+
 
 def entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     """Entropy [bit] of 'glacier or not' at a probability: 0 where it is sure, 1 where it is a toss-up.
@@ -192,10 +199,10 @@ def entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     >>> entropy(np.array([0.0, 0.5, 0.11], dtype=np.float32)).round(2).tolist()
     [0.0, 1.0, 0.5]
     """
-    p = probability.astype(np.float64)
-    tiny = np.finfo(np.float64).tiny  # 0 log 0 is 0
-    bits = -p * np.log2(np.maximum(p, tiny)) - (1 - p) * np.log2(np.maximum(1 - p, tiny))
-    return np.abs(bits).astype(np.float32)
+    tiny = np.finfo(np.float32).tiny  # 0 log 0 is 0
+    both = (probability, 1 - probability)
+    first, second = (part * np.log2(np.maximum(part, tiny)) for part in both)
+    return np.abs(first + second)
 
 
 def check_encoding(encoding: str) -> None:
@@ -206,7 +213,7 @@ def check_encoding(encoding: str) -> None:
 
 def _encoded(values: NDArray[np.float32], shown: NDArray[np.bool_], encoding: Encoding) -> NDArray[Any]:
     if encoding == "float32":
-        return np.where(shown, values, np.nan).astype(np.float32)
+        return np.where(shown, values, np.float32(np.nan))
     percent = np.rint(PERCENT * np.where(shown, values, 0))
     return np.where(shown, percent, NO_DATA).astype(np.uint8)
 

@@ -13,6 +13,7 @@ from rasterio.windows import Window
 from glacier_ml.evaluation.figures import FALSE_COLOUR, display_step
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.ensembles import Ensemble
+from glacier_ml.learning.features import PIXELS_AT_ONCE
 from glacier_ml.scenes.scene import CEILING_SHARE, SATURATION, Grid, Scene
 from glacier_ml.scenes.sources import Source
 
@@ -124,17 +125,23 @@ class RangeCheck:
 
     def add(self, scene: Scene) -> None:
         """Count a strip."""
-        if not self._networks or not scene.valid.any():
+        if not self._networks:
             return
-        self._valid += int(scene.valid.sum())
+        self._valid += int(np.count_nonzero(scene.valid))
+        at_once = max(1, PIXELS_AT_ONCE // scene.shape[1])
+        for top in range(0, scene.shape[0], at_once):
+            self._count(scene.rows(top, min(top + at_once, scene.shape[0])))
+
+    def _count(self, scene: Scene) -> None:
         features: dict[tuple[str, ...], NDArray[np.float32]] = {}
         for network, outside in zip(self._networks, self._outside, strict=True):
             names = network.feature_names
             if names not in features:
-                features[names] = network.features(scene)[scene.valid]
+                features[names] = network.features(scene)
             for name, (low, high) in network.feature_range.items():
-                values = features[names][:, names.index(name)]
-                outside[name] += int(((values < low) | (values > high)).sum())
+                values = features[names][..., names.index(name)]
+                beyond = (values < low) | (values > high)
+                outside[name] += int(np.count_nonzero(beyond & scene.valid))
 
     @property
     def known(self) -> bool:

@@ -42,6 +42,8 @@ class RasterProfile:
         What a stored number is to be multiplied by.
     colours : dict of int to tuple, optional
         Red, green, blue, opacity by value.
+    level : int
+        How hard 'deflate' tries, from 1 (quickest) to 12.
     """
 
     nodata: float | None = None
@@ -50,6 +52,7 @@ class RasterProfile:
     predictor: str = "no"
     scale: float = 1.0
     colours: dict[int, tuple[int, int, int, int]] | None = None
+    level: int = 6
 
 
 class StripWriter:
@@ -75,12 +78,11 @@ class StripWriter:
         self.path, self.profile = path, profile
         self._plain = path.with_name(f".{path.name}")
         self._row, self._checksums = 0, [0] * bands
-        # Tiled, and lightly compressed: it is only written to make a COG of.
+        # Not compressed: it is only written to make a COG of.
         self._dataset = rasterio.open(
             self._plain, "w", driver="GTiff", height=grid.shape[0], width=grid.shape[1], count=bands,
             dtype=dtype, crs=grid.crs, transform=grid.transform, nodata=profile.nodata, tiled=True,
-            blockxsize=profile.block, blockysize=profile.block, compress="deflate", zlevel=1,
-            bigtiff="if_safer", interleave="band",
+            blockxsize=profile.block, blockysize=profile.block, bigtiff="if_safer", interleave="band",
         )  # fmt: skip
 
     def __enter__(self) -> StripWriter:
@@ -117,9 +119,9 @@ class StripWriter:
             self._dataset.write_colormap(1, self.profile.colours)
         self._dataset.close()
         copy_raster(
-            self._plain, self.path, driver="COG", compress="deflate", predictor=self.profile.predictor,
-            blocksize=self.profile.block, overview_resampling=self.profile.resampling, num_threads="all_cpus",
-            bigtiff="if_safer",
+            self._plain, self.path, driver="COG", compress="deflate", level=self.profile.level,
+            predictor=self.profile.predictor, blocksize=self.profile.block, num_threads="all_cpus",
+            overview_resampling=self.profile.resampling, bigtiff="if_safer",
         )  # fmt: skip
         self._plain.unlink()
         if _checksums(self.path, len(self._checksums)) != self._checksums:

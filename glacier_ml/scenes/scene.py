@@ -151,7 +151,7 @@ def pixel_digest(grid: Grid, bands: Mapping[str, Iterable[NDArray[Any]]]) -> str
     for band in sorted(bands):
         state.update(band.encode())
         for part in bands[band]:
-            state.update(np.ascontiguousarray(part))
+            state.update(np.ascontiguousarray(part).data)
     return state.hexdigest()
 
 

@@ -23,7 +23,8 @@ from glacier_ml.learning.calibration import calibrate
 from glacier_ml.learning.classifier import Classifier
 from glacier_ml.learning.parameters import AnyParameters
 from glacier_ml.learning.splits import Mask
-from glacier_ml.products.maps import area_km2, staged
+from glacier_ml.products.areas import area_km2
+from glacier_ml.products.maps import staged
 from glacier_ml.scenes.catalog import LabelledScene, dataset_digest
 from glacier_ml.studies import tracking
 from glacier_ml.studies.experiment import Experiment
