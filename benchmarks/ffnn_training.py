@@ -2,13 +2,13 @@
 
     python -m benchmarks.ffnn_training [--data CATALOG] [--rounds 2]
 
-The network of experiments/ffnn.yaml (4 x 100, ReLU, 8 features) on the training pixels of the catalog. Which
-batch reaches a loss soonest is found first: for every batch size and rate, how many pixels training takes until
-the loss of 65,536 pixels is within a twentieth of the lowest that any of them reaches. Then each side trains at
-every batch size; its seconds to that loss are pixels / (pixels a second). A ratio compares pixels a second at
-the batch by which ours is there soonest, or each side at its own. Ours is an epoch as the product trains it:
-pixels are drawn from the scenes while the network works. The peers index shuffled arrays in memory;
-scikit-learn has Adam and no clipping, which is less work.
+The network of experiments/ffnn.yaml (4 x 100, ReLU, 8 features) on the training pixels of the catalog.
+Which batch reaches a loss soonest is found first: for every batch size and rate, how many pixels training
+takes until the loss of 65,536 pixels is within a twentieth of the lowest that any of them reaches. Then
+each side trains at every batch size; its seconds to that loss are pixels / (pixels a second). A ratio
+compares pixels a second at the batch by which ours is there soonest, or each side at its own. Ours is an
+epoch as the product trains it: pixels are drawn from the scenes while the network works. The peers index
+shuffled arrays in memory; scikit-learn has Adam and no clipping, which is less work.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     python -m benchmarks.unet_training [--rounds 2] [--seconds 4]
 
-Five levels, batch normalisation, ReLU, 8 features; AdamW, cross-entropy and Dice, gradients clipped. A batch
-holds what comes nearest to 147,456 pixels: 9 tiles of 128 px, 2 of 288 px. `step` trains on a batch in memory.
-`with tiles` is ours as the product trains: tiles are cut, turned and mirrored meanwhile. PyTorch runs channels
-first and channels last; the better one is the peer. Each has processes of its own that take turns; the best
-round counts. `first` is the first step, compilation included.
+Five levels, batch normalisation, ReLU, 8 features; AdamW, cross-entropy and Dice, gradients clipped. A
+batch holds what comes nearest to 147,456 pixels: 9 tiles of 128 px, 2 of 288 px. `step` trains on a batch
+in memory. `with tiles` is ours as the product trains: tiles are cut, turned and mirrored meanwhile. PyTorch
+runs channels first and channels last; the better one is the peer. Each has processes of its own that take
+turns; the best round counts. `first` is the first step, compilation included.
 """
 
 from __future__ import annotations
