@@ -67,7 +67,7 @@ class Table:
         - speed: 1.5 (aim 1.3: reached)
         """
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        lines = [_line(columns), _line(["---"] * len(columns), "|")]
+        lines = [_line(columns), _line(["---"] * len(columns), "|")] if columns else []
         lines += [_line([told(row.get(name, "")) for name in columns]) for row in self.rows]
         ratios = [f"- {name}: {told(value)}{self._verdict(name)}" for name, value in self.ratios.items()]
         return "\n".join([*lines, "", *ratios, *(f"- {note}" for note in self.notes)])
