@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glacier_ml.evaluation import figures
+from glacier_ml.evaluation import trial_figures
 from glacier_ml.evaluation.metrics import Confusion, confusion
 from glacier_ml.evaluation.outcome_maps import outcome_map
 from glacier_ml.evaluation.yardstick import block_counts, measure
@@ -121,7 +121,7 @@ def log_pictures(fitted: Fitted, data: TrainingData) -> None:
     """
     report = data.recipe == "report"
     curves = {key: [metrics[key] for metrics in fitted.history] for key in fitted.history[0]}
-    drawn = {"learning_curve.png": figures.learning_curve(curves)}
+    drawn = {"learning_curve.png": trial_figures.learning_curve(curves)}
     maps, pooled = {}, Confusion(0, 0, 0, 0)
     for scene in data.scenes:
         shown = scene.scene.valid if report else data.split.validation(scene.scene.name)
@@ -136,9 +136,9 @@ def log_pictures(fitted: Fitted, data: TrainingData) -> None:
         part = "IoU of its own training image" if report else "validation IoU"
         title = f"{scene.scene.name}: {part} {np.nan_to_num(counts.iou):.3f}"
         mapped = (scene.scene, scene.truth, probability, threshold, shown)
-        drawn[f"validation/{scene.scene.name}.png"] = figures.validation_panel(*mapped, title)
+        drawn[f"validation/{scene.scene.name}.png"] = trial_figures.validation_panel(*mapped, title)
         maps[tracking.map_key(scene.scene.name)] = outcome_map(*mapped)
-    drawn["confusion_matrix.png"] = figures.confusion_matrix(pooled)
+    drawn["confusion_matrix.png"] = trial_figures.confusion_matrix(pooled)
     for path, figure in drawn.items():
         tracking.log_figure(figure, path)
     tracking.log_images(maps)
