@@ -4,7 +4,7 @@
 
 A study of N trials (default: 5 of experiments/ffnn.yaml on the made scenes) runs in an empty folder, MLflow's
 own database in SQLite. Every call that a trial makes of `glacier_ml.studies.tracking` is timed, the upload of
-pictures and classifier included; drawing is what `figures` and matplotlib take. The first trial, which
+pictures and classifier included; drawing is what `trial_figures` and matplotlib take. The first trial, which
 imports much, is told apart; of the others the median counts.
 """
 
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from glacier_ml.evaluation import figures
+from glacier_ml.evaluation import trial_figures
 from glacier_ml.studies import searching, tracking, trial, tuning
 from glacier_ml.studies.data import load_training_data
 from glacier_ml.studies.experiment import read_experiment
@@ -34,19 +34,20 @@ Seconds = defaultdict[str, float]
 class Clock:
     """Own seconds of named parts, those of parts inside them left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self.now = now
         self.seconds: Seconds = defaultdict(float)
         self.inside: list[float] = []
 
     @contextlib.contextmanager
     def time(self, part: str) -> Iterator[None]:
         """Add what the block takes to a part."""
-        begun = time.perf_counter()
+        begun = self.now()
         self.inside.append(0.0)
         try:
             yield
         finally:
-            whole, within = time.perf_counter() - begun, self.inside.pop()
+            whole, within = self.now() - begun, self.inside.pop()
             self.seconds[part] += whole - within
             if self.inside:
                 self.inside[-1] += whole
@@ -91,7 +92,7 @@ def put_in(clock: Clock) -> list[Seconds]:
             setattr(tracking, name, clock.timed(f"tracking: {name}", function))
     tracking.start_run = clock.run(tracking.start_run.__wrapped__)  # type: ignore[assignment]
     for name in ("learning_curve", "validation_panel", "confusion_matrix"):
-        setattr(figures, name, clock.timed("drawing", getattr(figures, name)))
+        setattr(trial_figures, name, clock.timed("drawing", getattr(trial_figures, name)))
     trial.outcome_map = clock.timed("drawing", trial.outcome_map)
     Figure.savefig = clock.timed("drawing", Figure.savefig)
     trials: list[Seconds] = []

@@ -73,9 +73,8 @@ class Fitted:
     def record(self, metrics: Metrics, monitor: str, keep_best: bool = True) -> None:
         """Note an epoch, and keep the network's weights where it is the best so far."""
         self.history.append(metrics)
-        sign = -1 if monitor == "val/loss" else 1
-        if len(self.history) == 1 or sign * metrics[monitor] > sign * self.best[monitor]:
-            self.best_epoch = len(self.history) - 1
+        self.best_epoch = best_of(self.history, monitor)
+        if self.best_epoch == len(self.history) - 1:
             self.weights = self.classifier.network.get_weights() if keep_best else []
 
     def finish(self) -> None:
@@ -89,6 +88,12 @@ class Fitted:
     def best(self) -> Metrics:
         """Metrics of the best epoch; after a training without `keep_best`, of the last."""
         return self.history[self.best_epoch]
+
+
+def best_of(history: Sequence[Metrics], monitor: str) -> int:
+    """Index of the epoch with the best `monitor`, of equal ones the first."""
+    sign = -1 if monitor == "val/loss" else 1
+    return max(range(len(history)), key=lambda epoch: sign * history[epoch][monitor])
 
 
 def fit(
