@@ -18,6 +18,8 @@ Array = NDArray[np.float32]
 
 # Reflectance below which a ratio or an index is noise: about one DN of Landsat 5's bands (typical value).
 FLOOR = np.float32(0.005)
+# Of which features are computed together: intermediate results stay small, and in the processor's cache.
+PIXELS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -154,14 +156,22 @@ def compute_features(stack: Array, bands: tuple[str, ...], features: FeatureSet)
             f"features '{features.name}' need {' and '.join(missing)} (found {', '.join(bands)}); "
             "choose another feature set or add the band"
         )
-    columns = {band: stack[..., bands.index(band)] for band in features.bands}
+    pixels = stack.reshape(-1, len(bands))
+    computed = np.empty((len(pixels), len(features.features)), dtype=np.float32)
+    for start in range(0, len(pixels), PIXELS_AT_ONCE):
+        block = slice(start, start + PIXELS_AT_ONCE)
+        _fill(computed[block], pixels[block], bands, features)
+    return computed.reshape(*stack.shape[:-1], len(features.features))
+
+
+def _fill(computed: Array, pixels: Array, bands: tuple[str, ...], features: FeatureSet) -> None:
+    """Compute features (pixels, features) of some pixels (pixels, bands) in place."""
+    columns = {band: pixels[:, bands.index(band)] for band in features.bands}
     known = np.logical_and.reduce([np.isfinite(values) for values in columns.values()])
     known &= np.logical_or.reduce([values != 0 for values in columns.values()])
     columns = {band: np.where(known, values, np.float32(0)) for band, values in columns.items()}
-    computed = np.empty((*stack.shape[:-1], len(features.features)), dtype=np.float32)
     for position, name in enumerate(features.features):
         feature = FEATURES[name]
         values = feature.formula(*(columns[band] for band in feature.bands))
-        np.clip(values, *feature.bounds, out=computed[..., position])
+        np.clip(values, *feature.bounds, out=computed[:, position])
     computed[~known] = 0
-    return computed

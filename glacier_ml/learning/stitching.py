@@ -130,23 +130,36 @@ def _blended_rows(
 ) -> Iterator[tuple[int, Array]]:
     """Windows that overlap; what one row of windows leaves over waits for the next one."""
     rows, columns = shape
-    width = window_origins(columns, WINDOW, overlap)[-1] + WINDOW
     mosaic = Mosaic((WINDOW, columns), WINDOW, overlap)
     origins = window_origins(rows, WINDOW, overlap)
     for row in origins:
         # The last windows reach beyond the scene, which is reflected there: as many rows before its end.
         first = max(0, min(row, 2 * rows - row - WINDOW))
-        features, wanted = read(first, min(row + WINDOW, rows))
-        padded = reflect_to(features, row - first + WINDOW, width)[row - first :]
-        places = [place for _, place in windows((WINDOW, columns), WINDOW, overlap, wanted[row - first :])]
-        for start in range(0, len(places), WINDOWS_AT_ONCE):
-            some = places[start : start + WINDOWS_AT_ONCE]
-            batch = np.stack([padded[:WINDOW, column : column + WINDOW] for column in some])
-            for values, column in zip(run(batch), some, strict=True):
-                mosaic.add(values, 0, column)
+        # Nothing of a strip is held here, so that the next one takes its place in memory.
+        _add_windows(run, mosaic, *read(first, min(row + WINDOW, rows)), row - first, overlap)
         done = rows - row if row == origins[-1] else WINDOW - overlap
         yield row, mosaic.stitched()[:done]
         mosaic = mosaic.moved_up(WINDOW - overlap)
+
+
+def _add_windows(
+    run: Network, mosaic: Mosaic, features: Array, wanted: Mask, before: int, overlap: int
+) -> None:
+    """Map a row of windows, which begins after `before` rows of a strip, into the mosaic of its rows."""
+    columns = wanted.shape[1]
+    places = [place for _, place in windows((WINDOW, columns), WINDOW, overlap, wanted[before:])]
+    for start in range(0, len(places), WINDOWS_AT_ONCE):
+        some = places[start : start + WINDOWS_AT_ONCE]
+        batch = np.stack([_window(features, before, column) for column in some])
+        for values, column in zip(run(batch), some, strict=True):
+            mosaic.add(values, 0, column)
+
+
+def _window(features: Array, row: int, column: int) -> Array:
+    """A window (WINDOW, WINDOW, features) of a strip, reflected where it reaches beyond."""
+    left = max(0, min(column, 2 * features.shape[1] - column - WINDOW))
+    piece = reflect_to(features[:, left : column + WINDOW], row + WINDOW, column - left + WINDOW)
+    return piece[row : row + WINDOW, column - left : column - left + WINDOW]
 
 
 def _cropped_rows(
