@@ -18,6 +18,7 @@ from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.features import compute_features, feature_set
 from glacier_ml.learning.networks import receptive_radius
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
+from glacier_ml.learning.prefetching import ahead
 from glacier_ml.learning.report_features import report_features
 from glacier_ml.learning.stitching import Array, Mask, Reader, Stitching, stitched_rows
 from glacier_ml.learning.stored_scenes import scene_features
@@ -176,8 +177,9 @@ class NetworkClassifier:
                 valid = read(row, row + len(logit)).valid
                 yield row, self._probability(np.where(valid, logit, np.float32(np.nan)))
             return
-        for row in range(0, shape[0], ROWS_AT_ONCE):
-            yield row, self.probability(read(row, min(row + ROWS_AT_ONCE, shape[0])))
+        firsts = range(0, shape[0], ROWS_AT_ONCE)
+        scenes = ahead(read(first, min(first + ROWS_AT_ONCE, shape[0])) for first in firsts)
+        yield from zip(firsts, map(self.probability, scenes), strict=True)
 
     def probability_of_array(self, stack: Array) -> Array:
         """Map an array (rows, columns, bands) of reflectance; NaN in any band is no data.

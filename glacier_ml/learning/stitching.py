@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
+from glacier_ml.learning.prefetching import ahead
 from glacier_ml.learning.tiles import (
     SYMMETRIES,
     Mosaic,
@@ -132,11 +133,12 @@ def _blended_rows(
     rows, columns = shape
     mosaic = Mosaic((WINDOW, columns), WINDOW, overlap)
     origins = window_origins(rows, WINDOW, overlap)
-    for row in origins:
-        # The last windows reach beyond the scene, which is reflected there: as many rows before its end.
-        first = max(0, min(row, 2 * rows - row - WINDOW))
+    # The last windows reach beyond the scene, which is reflected there: as many rows before its end.
+    firsts = [max(0, min(row, 2 * rows - row - WINDOW)) for row in origins]
+    strips = ahead(read(first, min(row + WINDOW, rows)) for row, first in zip(origins, firsts, strict=True))
+    for row, first in zip(origins, firsts, strict=True):
         # Nothing of a strip is held here, so that the next one takes its place in memory.
-        _add_windows(run, mosaic, *read(first, min(row + WINDOW, rows)), row - first, overlap)
+        _add_windows(run, mosaic, *next(strips), row - first, overlap)
         done = rows - row if row == origins[-1] else WINDOW - overlap
         yield row, mosaic.stitched()[:done]
         mosaic = mosaic.moved_up(WINDOW - overlap)
@@ -168,9 +170,10 @@ def _cropped_rows(
     """Windows of which the middle is kept; at the scene's edges they end with it, as one pass would."""
     rows, columns = shape
     height, width = (-(-length // stride) * stride for length in shape)  # reflected up to the next stride
-    for top in range(0, rows, CORE):
-        first, last = max(0, top - halo), min(height, top + CORE + halo)
-        features, wanted = read(first, min(last, rows))
+    tops = range(0, rows, CORE)
+    spans = [(max(0, top - halo), min(height, top + CORE + halo)) for top in tops]
+    strips = ahead(read(first, min(last, rows)) for first, last in spans)
+    for top, (first, last), (features, wanted) in zip(tops, spans, strips, strict=True):
         padded = reflect_to(features, last - first, width)
         kept = min(CORE, rows - top)
         piece = np.full((kept, columns), np.nan, dtype=np.float32)

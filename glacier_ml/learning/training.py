@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from glacier_ml.learning.features import feature_set
 from glacier_ml.learning.networks import build_network, training_bytes
 from glacier_ml.learning.optimization import WeightUpdate
 from glacier_ml.learning.parameters import AnyParameters
+from glacier_ml.learning.prefetching import ahead
 from glacier_ml.learning.recipe import ReportSamples, collect_report_samples
 from glacier_ml.learning.samples import FeatureStatistics, Samples, collect_samples, feature_statistics
 from glacier_ml.learning.splits import Split
@@ -336,16 +336,11 @@ def _prefetched(
     def cut(first: int) -> list[tuple[NDArray, NDArray]]:
         return [samples.batch(epoch, step) for step in range(first, min(first + at_once, samples.steps))]
 
-    with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(cut, 0)
-        for first in range(0, samples.steps, at_once):
-            batches = upcoming.result()
-            if first + at_once < samples.steps:
-                upcoming = pool.submit(cut, first + at_once)
-            shorter = len(batches) > 1 and len(batches[-1][0]) < len(batches[0][0])
-            yield batches[:-1] if shorter else batches
-            if shorter:  # the last batch of the report's epochs
-                yield batches[-1:]
+    for batches in ahead(map(cut, range(0, samples.steps, at_once))):
+        shorter = len(batches) > 1 and len(batches[-1][0]) < len(batches[0][0])
+        yield batches[:-1] if shorter else batches
+        if shorter:  # the last batch of the report's epochs
+            yield batches[-1:]
 
 
 def _pieces(features: NDArray, target: NDArray, pieces: int) -> Iterator[tuple[NDArray, NDArray]]:

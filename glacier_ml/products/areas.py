@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
@@ -32,7 +34,7 @@ def area_km2(mask: NDArray[np.bool_], grid: Grid) -> float:
     total = 0.0
     for start in range(0, grid.shape[0], 512):  # strips bound the memory of a whole frame
         strip = mask[start : start + 512].astype(np.float64)
-        total += float((down[start : start + 512].T @ strip @ across * areas).sum())
+        total += float((down[start : start + 512].T @ (strip @ across) * areas).sum())
     return total / 1e6
 
 
@@ -83,7 +85,9 @@ def _nodes(length: int) -> NDArray[np.float64]:
     return np.linspace(0, length - 1, 1 + -(-(length - 1) // _NODE_SPACING))
 
 
-def _weights(length: int, nodes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(length, nodes) linear interpolation from the nodes to every pixel."""
+def _weights(length: int, nodes: NDArray[np.float64]) -> Any:
+    """Linear interpolation from the nodes to every pixel: sparse (length, nodes), at most two in a row."""
+    from scipy.sparse import csr_array
+
     pixels = np.arange(length)
-    return np.stack([np.interp(pixels, nodes, hat) for hat in np.eye(len(nodes))], axis=1)
+    return csr_array(np.stack([np.interp(pixels, nodes, hat) for hat in np.eye(len(nodes))], axis=1))

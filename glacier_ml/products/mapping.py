@@ -11,6 +11,7 @@ from typing import Any
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier
 from glacier_ml.learning.ensembles import Ensemble, member_rows
+from glacier_ml.learning.prefetching import ahead
 from glacier_ml.learning.stitching import Stitching
 from glacier_ml.products.maps import Encoding, MapWriter, check_encoding, partial_prefix, staged
 from glacier_ml.products.records import (
@@ -151,7 +152,9 @@ def _write(job: Job, source: Source, partial: Path, key: str | None, progress: P
     members = tuple(one.threshold for one in classifier.members) if isinstance(classifier, Ensemble) else ()
     strips, check = SceneStrips(source, classifier.bands), RangeCheck(classifier)
     with MapWriter(partial, source.name, source.grid, threshold, options.encoding, members) as writer:
-        for row, probabilities in member_rows(classifier, strips, source.grid.shape, options.stitching):
+        # While a piece is written the next one is mapped, and what the one after that needs is read.
+        mapped_rows = ahead(member_rows(classifier, strips, source.grid.shape, options.stitching))
+        for row, probabilities in mapped_rows:
             scene = strips(row, row + probabilities.shape[1])
             check.add(scene)
             writer.add(scene, probabilities)

@@ -9,6 +9,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,9 +166,14 @@ class MapWriter:
             "glacier_area_km2": f"{area:.4f}",
             **{key: str(value) for key, value in tags.items()},
         }
-        for kind, writer in self._writers.items():
-            names = tuple(f"member {number}" for number, _ in enumerate(self.members, 1))
-            writer.finish(told, names if kind == "members" else (kind,))
+        members = tuple(f"member {number}" for number, _ in enumerate(self.members, 1))
+        with ThreadPoolExecutor() as pool:  # what GDAL does for a file alone leaves cores idle
+            list(
+                pool.map(
+                    lambda kind: self._writers[kind].finish(told, members if kind == "members" else (kind,)),
+                    self._writers,
+                )
+            )
         write_styles(self.folder, [writer.path.name for writer in self._writers.values()])
         drawn = f"{file_stem(self.name)}_preview.png" if picture and self.thumbnail.drawable else None
         if drawn:
@@ -192,10 +198,11 @@ def entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     >>> entropy(np.array([0.0, 0.5, 0.11], dtype=np.float32)).round(2).tolist()
     [0.0, 1.0, 0.5]
     """
-    p = probability.astype(np.float64)
-    tiny = np.finfo(np.float64).tiny  # 0 log 0 is 0
+    p = probability.astype(np.float32)
+    tiny = np.finfo(np.float32).tiny  # 0 log 0 is 0
     bits = -p * np.log2(np.maximum(p, tiny)) - (1 - p) * np.log2(np.maximum(1 - p, tiny))
-    return np.abs(bits).astype(np.float32)
+    entropies: NDArray[np.float32] = np.abs(bits)
+    return entropies
 
 
 def check_encoding(encoding: str) -> None:

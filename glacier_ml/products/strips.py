@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from threading import Lock
+
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
@@ -13,12 +17,16 @@ from glacier_ml.learning.ensembles import Ensemble
 from glacier_ml.scenes.scene import CEILING_SHARE, SATURATION, Grid, Scene
 from glacier_ml.scenes.sources import Source
 
+PIXELS_CHECKED = 100_000  # of a strip, at least, where it has as many
+STRIPS = 3  # kept: one is read, one is mapped, one is written
 UNUSUAL_SHARE = 0.2
 """Share of a scene's pixels outside a feature's range in training from which on the scene is unusual."""
 
 
 class SceneStrips:
-    """Rows of a scene, read when they are asked for; the rows read last are kept.
+    """Rows of a scene, read when they are asked for; the strips read last are kept.
+
+    Threads may ask at the same time: one reads ahead, one maps, one writes, each another strip.
 
     Parameters
     ----------
@@ -31,8 +39,8 @@ class SceneStrips:
 
     def __init__(self, source: Source, bands: tuple[str, ...]) -> None:
         self.source = source
-        self._first = 0
-        self._kept: Scene | None = None
+        self._kept: tuple[tuple[int, Scene], ...] = ()  # first row and scene, the latest last
+        self._reading = Lock()
         self._ceilings: dict[str, float] = {}
         wanted = [SATURATION[band] for band in bands if band in SATURATION]
         if wanted:
@@ -42,13 +50,22 @@ class SceneStrips:
 
     def __call__(self, first: int, last: int) -> Scene:
         """Read the rows from `first` to before `last`."""
-        kept, begin = self._kept, first - self._first
-        if kept is None or begin < 0 or last > self._first + kept.shape[0]:
-            kept = self.source.read(Window(0, first, self.source.grid.shape[1], last - first))
+        if kept := self._among_kept(first, last):
+            return kept
+        with self._reading:
+            if kept := self._among_kept(first, last):  # another thread has just read them
+                return kept
+            read = self.source.read(Window(0, first, self.source.grid.shape[1], last - first))
             for band, ceiling in self._ceilings.items():
-                kept.quality[f"saturated_{band}"] = kept.bands[band] >= ceiling
-            self._first, self._kept, begin = first, kept, 0
-        return kept.rows(begin, begin + last - first)
+                read.quality[f"saturated_{band}"] = read.bands[band] >= ceiling
+            self._kept = (*self._kept[1 - STRIPS :], (first, read))
+        return read
+
+    def _among_kept(self, first: int, last: int) -> Scene | None:
+        for begin, scene in reversed(self._kept):
+            if begin <= first and last <= begin + scene.shape[0]:
+                return scene.rows(first - begin, last - begin)
+        return None
 
 
 def _ceiling(source: Source, band: str) -> float:
@@ -83,10 +100,12 @@ class RangeCheck:
         self._valid = 0
 
     def add(self, scene: Scene) -> None:
-        """Count a strip."""
+        """Count a strip; of a large one every nth row and column, which then stand for n x n pixels each."""
         if not self._networks or not scene.valid.any():
             return
-        self._valid += int(scene.valid.sum())
+        step = math.isqrt(max(1, scene.valid.size // PIXELS_CHECKED))
+        scene = _thinned(scene, step)
+        self._valid += int(scene.valid.sum()) * step**2
         features: dict[tuple[str, ...], NDArray[np.float32]] = {}
         for network, outside in zip(self._networks, self._outside, strict=True):
             names = network.feature_names
@@ -94,7 +113,7 @@ class RangeCheck:
                 features[names] = network.features(scene)[scene.valid]
             for name, (low, high) in network.feature_range.items():
                 values = features[names][:, names.index(name)]
-                outside[name] += int(((values < low) | (values > high)).sum())
+                outside[name] += int(((values < low) | (values > high)).sum()) * step**2
 
     @property
     def known(self) -> bool:
@@ -106,6 +125,18 @@ class RangeCheck:
         names = dict.fromkeys(name for outside in self._outside for name in outside)
         largest = {name: max(outside.get(name, 0) for outside in self._outside) for name in names}
         return {name: outside / self._valid for name, outside in largest.items() if self._valid}
+
+
+def _thinned(scene: Scene, step: int) -> Scene:
+    """Every nth row and column of a scene."""
+    if step == 1:
+        return scene
+    thin = slice(None, None, step), slice(None, None, step)
+    valid = scene.valid[thin]
+    bands = {name: values[thin] for name, values in scene.bands.items()}
+    quality = {name: values[thin] for name, values in scene.quality.items()}
+    grid = Grid(scene.grid.crs, scene.grid.transform @ Affine.scale(step), valid.shape)
+    return replace(scene, bands=bands, quality=quality, valid=valid, grid=grid)
 
 
 class Thumbnail:
