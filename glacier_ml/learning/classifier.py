@@ -172,8 +172,7 @@ class NetworkClassifier:
                 scene = read(first, last)
                 return self.features(scene), scene.valid
 
-            pieces = self._stitched_rows(self.parameters, fed, shape, stitching)
-            for row, logit in pieces:
+            for row, logit in self._stitched_rows(self.parameters, fed, shape, stitching):
                 valid = read(row, row + len(logit)).valid
                 yield row, self._probability(np.where(valid, logit, np.float32(np.nan)))
             return
