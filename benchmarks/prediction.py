@@ -6,9 +6,9 @@ A made scene is mirrored until it fills the frame. The U-Net of experiments/unet
 network of ffnn.yaml have random weights, which take as long. Both sides read five bands, compute eight
 features, map windows of 256 px that overlap by 64 px, blend them, and write probability, mask and
 uncertainty as COGs; ours also hashes every band, checks ranges and files, measures the area and draws a
-preview. The peer holds the frame in memory, folds batch normalisation into its convolutions and takes the
-quicker layout (`torch_mapping`). Seconds are from the call to the last file, imports left out; every side
-has a process of its own. `at peak` is the time that the network's floating-point operations, overlap
+preview. The peer holds bands and maps in memory, folds batch normalisation into its convolutions and takes
+the quicker layout (`torch_mapping`). Seconds are from the call to the last file, imports left out; every
+side has a process of its own. `at peak` is the time that the network's floating-point operations, overlap
 included, take at the machine's fastest product of 4096 x 4096 matrices.
 """
 

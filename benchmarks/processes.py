@@ -28,7 +28,8 @@ def asked(module: str, function: str, *arguments: Any) -> tuple[Any, int]:
     command = [sys.executable, "-c", _CODE, module, function, json.dumps(arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{module}.{function}{arguments}: {done.stderr.strip().splitlines()[-1]}")
+        told = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
+        raise RuntimeError(f"{module}.{function}{arguments}: {told[-1]}")
     found = json.loads(done.stdout.splitlines()[-1])
     return found["answer"], found["peak"]
 

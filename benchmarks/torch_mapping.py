@@ -103,36 +103,39 @@ def quickest(network: nn.Module, batch: Tensor) -> tuple[Callable[[Tensor], Tens
     return lambda values: network(values.contiguous(memory_format=layout)), best
 
 
-def blended(run: Callable[[Tensor], Tensor], stack: Array) -> Array:
-    """Logits (rows, columns) of windows that fade into one another."""
+def blended(run: Callable[[Tensor], Tensor], bands: Sequence[Array]) -> Array:
+    """Logits (rows, columns) of windows that fade into one another, a row of windows after the other."""
     ramp = np.sin(np.pi / 2 * (np.arange(OVERLAP, dtype=np.float32) + 0.5) / OVERLAP) ** 2
     profile = np.concatenate([ramp, np.ones(WINDOW - 2 * OVERLAP, np.float32), ramp[::-1]])
     weights = profile[:, None] * profile[None]
-    rows, columns = stack.shape[1:]
+    rows, columns = bands[0].shape
     step = WINDOW - OVERLAP
     padded = [OVERLAP + step * -(-(length - OVERLAP) // step) for length in (rows, columns)]
-    stack = np.pad(stack, [(0, 0), (0, padded[0] - rows), (0, padded[1] - columns)], mode="symmetric")
+    bands = [
+        np.pad(band, [(0, padded[0] - rows), (0, padded[1] - columns)], mode="symmetric") for band in bands
+    ]
     total, weight = np.zeros(padded, np.float32), np.zeros(padded, np.float32)
-    places = [(row, column) for row in range(0, padded[0] - OVERLAP, step)
-              for column in range(0, padded[1] - OVERLAP, step)]  # fmt: skip
-    for start in range(0, len(places), BATCH):
-        some = [(slice(row, row + WINDOW), slice(column, column + WINDOW))
-                for row, column in places[start : start + BATCH]]  # fmt: skip
-        batch = torch.from_numpy(np.stack([stack[:, down, across] for down, across in some]))
-        for place, logit in zip(some, run(batch).numpy(), strict=True):
-            total[place] += logit * weights
-            weight[place] += weights
+    for row in range(0, padded[0] - OVERLAP, step):
+        stack = features_of([band[row : row + WINDOW] for band in bands])
+        places = [slice(column, column + WINDOW) for column in range(0, padded[1] - OVERLAP, step)]
+        for start in range(0, len(places), BATCH):
+            some = places[start : start + BATCH]
+            batch = torch.from_numpy(np.stack([stack[:, :, across] for across in some]))
+            for across, logit in zip(some, run(batch).numpy(), strict=True):
+                total[row : row + WINDOW, across] += logit * weights
+                weight[row : row + WINDOW, across] += weights
     return (total / weight)[:rows, :columns]
 
 
-def pixelwise(run: Callable[[Tensor], Tensor], stack: Array) -> Array:
-    """Logits (rows, columns) of single pixels."""
-    pixels = stack.reshape(len(stack), -1)
-    parts = [
-        run(torch.from_numpy(np.ascontiguousarray(pixels[:, start : start + PIXELS].T))).numpy()
-        for start in range(0, pixels.shape[1], PIXELS)
-    ]
-    return np.concatenate(parts).reshape(stack.shape[1:])
+def pixelwise(run: Callable[[Tensor], Tensor], bands: Sequence[Array]) -> Array:
+    """Logits (rows, columns) of single pixels, so many rows at once."""
+    logit = np.empty(bands[0].shape, np.float32)
+    rows = max(1, PIXELS // logit.shape[1])
+    for top in range(0, len(logit), rows):
+        stack = features_of([band[top : top + rows] for band in bands])
+        pixels = torch.from_numpy(stack.reshape(len(stack), -1).T.copy())
+        logit[top : top + rows] = run(pixels).numpy().reshape(stack.shape[1:])
+    return logit
 
 
 def write(values: Array, profile: dict, path: Path, **how: str) -> None:
@@ -165,10 +168,8 @@ def map_frame(kind: str, weights: str, scene: str, output: str) -> dict[str, flo
                 "height": file.height,
                 "width": file.width,
             }
-    stack = np.concatenate([features_of([band[top : top + 512] for band in bands])
-                            for top in range(0, profile["height"], 512)], axis=1)  # fmt: skip
     valid = np.logical_and.reduce([np.isfinite(band) for band in bands])
-    logit = (blended if kind == "unet" else pixelwise)(run, stack)
+    logit = (blended if kind == "unet" else pixelwise)(run, bands)
     probability = np.where(valid, 1 / (1 + np.exp(-np.clip(logit, -80, 80))), np.float32(np.nan))
     tiny = np.finfo(np.float32).tiny
     surely = 1 - probability
