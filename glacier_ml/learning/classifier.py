@@ -18,11 +18,11 @@ from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.features import compute_features, feature_set
 from glacier_ml.learning.networks import receptive_radius
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
-from glacier_ml.learning.prefetching import ahead
 from glacier_ml.learning.report_features import report_features
 from glacier_ml.learning.stitching import Array, Mask, Reader, Stitching, stitched_rows
 from glacier_ml.learning.stored_scenes import scene_features
 from glacier_ml.learning.tiles import reflect_to, tile_origins
+from glacier_ml.scenes.ahead import ahead
 from glacier_ml.scenes.scene import TOA, Scene, check_quantity
 from glacier_ml.scenes.sources import LARGEST_MEDIAN, median_reflectance
 
@@ -172,13 +172,13 @@ class NetworkClassifier:
                 scene = read(first, last)
                 return self.features(scene), scene.valid
 
-            for row, logit in self._stitched_rows(self.parameters, fed, shape, stitching):
+            for row, logit in self._fixed._stitched_rows(self.parameters, fed, shape, stitching):
                 valid = read(row, row + len(logit)).valid
                 yield row, self._probability(np.where(valid, logit, np.float32(np.nan)))
             return
         firsts = range(0, shape[0], ROWS_AT_ONCE)
-        scenes = ahead(read(first, min(first + ROWS_AT_ONCE, shape[0])) for first in firsts)
-        yield from zip(firsts, map(self.probability, scenes), strict=True)
+        scenes = ahead(lambda first: read(first, min(first + ROWS_AT_ONCE, shape[0])), firsts)
+        yield from zip(firsts, map(self._fixed.probability, scenes), strict=True)
 
     def probability_of_array(self, stack: Array) -> Array:
         """Map an array (rows, columns, bands) of reflectance; NaN in any band is no data.
@@ -249,6 +249,16 @@ class NetworkClassifier:
         return tf.function(
             lambda values: self.network(values, training=False)[..., 0], input_signature=signature
         )
+
+    @cached_property
+    def _fixed(self) -> NetworkClassifier:
+        """The same with constants for weights, which TensorFlow maps a sixth quicker; it cannot learn."""
+        kept = [[value.numpy() for value in values] for values in _variables(self.network)]
+
+        def network(values: Any, training: bool = False) -> Any:
+            return self.network.stateless_call(*kept, values, training=training)[0]
+
+        return replace(self, network=network)
 
     def _stitch(self, features: Array, wanted: Mask) -> Array:
         if not isinstance(self.parameters, UnetParameters):
@@ -336,6 +346,10 @@ class NetworkClassifier:
         parameters = parse_parameters(card["parameters"], str(card_path))
         network = _load_network(Path(folder) / "network.keras")
         return cls(card["name"], network, parameters, card["threshold"], card["temperature"], card["origin"])
+
+
+def _variables(network: keras.Model) -> tuple[list[Any], list[Any]]:
+    return network.trainable_variables, network.non_trainable_variables
 
 
 def _load_network(path: Path) -> keras.Model:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
-from glacier_ml.learning.prefetching import ahead
 from glacier_ml.learning.tiles import (
     SYMMETRIES,
     Mosaic,
@@ -24,6 +23,7 @@ from glacier_ml.learning.tiles import (
     window_origins,
     windows,
 )
+from glacier_ml.scenes.ahead import ahead
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -135,7 +135,8 @@ def _blended_rows(
     origins = window_origins(rows, WINDOW, overlap)
     # The last windows reach beyond the scene, which is reflected there: as many rows before its end.
     firsts = [max(0, min(row, 2 * rows - row - WINDOW)) for row in origins]
-    strips = ahead(read(first, min(row + WINDOW, rows)) for row, first in zip(origins, firsts, strict=True))
+    spans = [(first, min(row + WINDOW, rows)) for row, first in zip(origins, firsts, strict=True)]
+    strips = ahead(lambda span: read(*span), spans)
     for row, first in zip(origins, firsts, strict=True):
         # Nothing of a strip is held here, so that the next one takes its place in memory.
         _add_windows(run, mosaic, *next(strips), row - first, overlap)
@@ -172,7 +173,7 @@ def _cropped_rows(
     height, width = (-(-length // stride) * stride for length in shape)  # reflected up to the next stride
     tops = range(0, rows, CORE)
     spans = [(max(0, top - halo), min(height, top + CORE + halo)) for top in tops]
-    strips = ahead(read(first, min(last, rows)) for first, last in spans)
+    strips = ahead(lambda span: read(span[0], min(span[1], rows)), spans)
     for top, (first, last), (features, wanted) in zip(tops, spans, strips, strict=True):
         padded = reflect_to(features, last - first, width)
         kept = min(CORE, rows - top)

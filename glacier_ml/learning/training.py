@@ -16,10 +16,10 @@ from glacier_ml.learning.features import feature_set
 from glacier_ml.learning.networks import build_network, training_bytes
 from glacier_ml.learning.optimization import WeightUpdate
 from glacier_ml.learning.parameters import AnyParameters
-from glacier_ml.learning.prefetching import ahead
 from glacier_ml.learning.recipe import ReportSamples, collect_report_samples
 from glacier_ml.learning.samples import FeatureStatistics, Samples, collect_samples, feature_statistics
 from glacier_ml.learning.splits import Split
+from glacier_ml.scenes.ahead import ahead
 
 if TYPE_CHECKING:
     import keras
@@ -336,7 +336,7 @@ def _prefetched(
     def cut(first: int) -> list[tuple[NDArray, NDArray]]:
         return [samples.batch(epoch, step) for step in range(first, min(first + at_once, samples.steps))]
 
-    for batches in ahead(map(cut, range(0, samples.steps, at_once))):
+    for batches in ahead(cut, range(0, samples.steps, at_once)):
         shorter = len(batches) > 1 and len(batches[-1][0]) < len(batches[0][0])
         yield batches[:-1] if shorter else batches
         if shorter:  # the last batch of the report's epochs

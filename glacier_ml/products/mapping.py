@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.classifier import Classifier
 from glacier_ml.learning.ensembles import Ensemble, member_rows
-from glacier_ml.learning.prefetching import ahead
 from glacier_ml.learning.stitching import Stitching
 from glacier_ml.products.maps import Encoding, MapWriter, check_encoding, partial_prefix, staged
 from glacier_ml.products.records import (
@@ -23,6 +25,7 @@ from glacier_ml.products.records import (
     write_record,
 )
 from glacier_ml.products.strips import UNUSUAL_SHARE, RangeCheck, SceneStrips
+from glacier_ml.scenes.ahead import behind
 from glacier_ml.scenes.catalog import CatalogEntry
 from glacier_ml.scenes.rasters import lies_on_earth
 from glacier_ml.scenes.scene import check_bands, check_quantity
@@ -152,13 +155,17 @@ def _write(job: Job, source: Source, partial: Path, key: str | None, progress: P
     members = tuple(one.threshold for one in classifier.members) if isinstance(classifier, Ensemble) else ()
     strips, check = SceneStrips(source, classifier.bands), RangeCheck(classifier)
     with MapWriter(partial, source.name, source.grid, threshold, options.encoding, members) as writer:
-        # While a piece is written the next one is mapped, and what the one after that needs is read.
-        mapped_rows = ahead(member_rows(classifier, strips, source.grid.shape, options.stitching))
-        for row, probabilities in mapped_rows:
+
+        def note(row: int, probabilities: NDArray[np.float32]) -> None:
             scene = strips(row, row + probabilities.shape[1])
             check.add(scene)
             writer.add(scene, probabilities)
             progress(scene.valid.size)
+
+        # While a piece is written the next one is mapped, and what the one after that needs is read.
+        with behind(note) as later:
+            for row, probabilities in member_rows(classifier, strips, source.grid.shape, options.stitching):
+                later(row, probabilities)
         if not writer.valid:
             bands = ", ".join(source.layers)
             raise GlacierError(

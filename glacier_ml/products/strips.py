@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
@@ -18,6 +19,7 @@ from glacier_ml.scenes.scene import CEILING_SHARE, SATURATION, Grid, Scene
 from glacier_ml.scenes.sources import Source
 
 PIXELS_CHECKED = 100_000  # of a strip, at least, where it has as many
+CHUNK = 512  # rows that are read at once: multiples of the blocks of most files
 STRIPS = 3  # kept: one is read, one is mapped, one is written
 UNUSUAL_SHARE = 0.2
 """Share of a scene's pixels outside a feature's range in training from which on the scene is unusual."""
@@ -40,6 +42,7 @@ class SceneStrips:
     def __init__(self, source: Source, bands: tuple[str, ...]) -> None:
         self.source = source
         self._kept: tuple[tuple[int, Scene], ...] = ()  # first row and scene, the latest last
+        self._chunks: dict[int, Scene] = {}
         self._reading = Lock()
         self._ceilings: dict[str, float] = {}
         wanted = [SATURATION[band] for band in bands if band in SATURATION]
@@ -55,11 +58,23 @@ class SceneStrips:
         with self._reading:
             if kept := self._among_kept(first, last):  # another thread has just read them
                 return kept
-            read = self.source.read(Window(0, first, self.source.grid.shape[1], last - first))
+            chunks = [self._chunk(number) for number in range(first // CHUNK, -(-last // CHUNK))]
+            begin = first // CHUNK * CHUNK
+            asked = _one_below_another(chunks, self.source.grid).rows(first - begin, last - begin)
+            self._kept = (*self._kept[1 - STRIPS :], (first, asked))
+        return asked
+
+    def _chunk(self, number: int) -> Scene:
+        """Rows that are read together: files hold blocks, and what they hold is read once."""
+        if number not in self._chunks:
+            first = number * CHUNK
+            rows = min(CHUNK, self.source.grid.shape[0] - first)
+            read = self.source.read(Window(0, first, self.source.grid.shape[1], rows))
             for band, ceiling in self._ceilings.items():
                 read.quality[f"saturated_{band}"] = read.bands[band] >= ceiling
-            self._kept = (*self._kept[1 - STRIPS :], (first, read))
-        return read
+            latest = list(self._chunks.items())[-1:]
+            self._chunks = dict([*latest, (number, read)])
+        return self._chunks[number]
 
     def _among_kept(self, first: int, last: int) -> Scene | None:
         for begin, scene in reversed(self._kept):
@@ -125,6 +140,18 @@ class RangeCheck:
         names = dict.fromkeys(name for outside in self._outside for name in outside)
         largest = {name: max(outside.get(name, 0) for outside in self._outside) for name in names}
         return {name: outside / self._valid for name, outside in largest.items() if self._valid}
+
+
+def _one_below_another(scenes: Sequence[Scene], grid: Grid) -> Scene:
+    """Parts of a scene, from top to bottom, as one."""
+    if len(scenes) == 1:
+        return scenes[0]
+    first = scenes[0]
+    valid = np.concatenate([one.valid for one in scenes])
+    bands = {name: np.concatenate([one.bands[name] for one in scenes]) for name in first.bands}
+    quality = {name: np.concatenate([one.quality[name] for one in scenes]) for name in first.quality}
+    whole = Grid(grid.crs, first.grid.transform, valid.shape)
+    return replace(first, bands=bands, quality=quality, valid=valid, grid=whole)
 
 
 def _thinned(scene: Scene, step: int) -> Scene:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from glacier_ml.scenes.scene import Grid
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 """What GDAL raises; the second is what rasterio lets through where the disk is full."""
+
+_OPENING = threading.Lock()  # what is done with warnings concerns all threads
 
 _REMOTE = re.compile(r"/vsi|[a-z][a-z0-9]+://", re.IGNORECASE)
 
@@ -54,11 +57,8 @@ def open_raster(path: str | Path, where: str) -> Iterator[Any]:
     if not _REMOTE.match(text) and not _is_file(text):
         raise GlacierError(f"{where}: {shown(text)} is not a file; give the path of a GeoTIFF")
     try:
-        with warnings.catch_warnings():
-            # grid_of tells the same, as an error and with the file's name.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with _opened(text) as dataset:
-                yield dataset
+        with _opened(text) as dataset:
+            yield dataset
     except (RasterioError, UnicodeError) as error:  # the latter: a damaged name inside the file, or its own
         if is_address(text):
             raise unread(text, error, where) from error
@@ -89,12 +89,19 @@ def _opened(text: str) -> Iterator[Any]:
     if not is_address(text):
         # What is called a GeoTIFF must be one: a VRT under that name could name other files.
         driver = "GTiff" if text.lower().endswith((".tif", ".tiff")) else None
-        with rasterio.open(text, driver=driver) as dataset:
+        with _dataset(text, driver) as dataset:
             yield dataset
         return
     # GeoTIFF alone: a VRT from the web could name files of this machine.
-    with rasterio.Env(**web_settings()), rasterio.open(gdal_name(text), driver="GTiff") as dataset:
+    with rasterio.Env(**web_settings()), _dataset(gdal_name(text), "GTiff") as dataset:
         yield dataset
+
+
+def _dataset(text: str, driver: str | None) -> Any:
+    with _OPENING, warnings.catch_warnings():
+        # grid_of tells the same, as an error and with the file's name.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return rasterio.open(text, driver=driver)
 
 
 def grid_of(dataset: Any, where: str) -> Grid:

@@ -95,8 +95,11 @@ class Scene:
         """
         check_bands(self.name, self.bands, bands)
         layers = [self.bands[band] if band in self.bands else self._saturation(band) for band in bands]
-        stacked = np.stack(layers, axis=-1)
-        return np.where(self.valid[..., None], stacked, np.float32(0))
+        stacked = np.empty((*self.valid.shape, len(layers)), dtype=np.float32)
+        for position, layer in enumerate(layers):
+            stacked[..., position] = layer
+        stacked[~self.valid] = 0
+        return stacked
 
     def saturated(self, band: str) -> NDArray[np.bool_]:
         """Pixels (rows, columns) at a band's ceiling.
@@ -140,7 +143,7 @@ def pixel_digest(grid: Grid, bands: Mapping[str, Iterable[NDArray[Any]]]) -> str
     for band in sorted(bands):
         state.update(band.encode())
         for part in bands[band]:
-            state.update(np.ascontiguousarray(part).tobytes())
+            state.update(np.ascontiguousarray(part).data)
     return state.hexdigest()
 
 

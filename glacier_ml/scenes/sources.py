@@ -15,6 +15,7 @@ from rasterio.windows import Window
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.scenes.addresses import is_address
+from glacier_ml.scenes.ahead import ahead
 from glacier_ml.scenes.landsat.quality import quality_masks
 from glacier_ml.scenes.rasters import grid_difference, grid_of, open_raster
 from glacier_ml.scenes.scene import Grid, Scene, pixel_digest
@@ -26,11 +27,11 @@ FEWEST_JUDGED = 1000
 """Pixels with data of a part of a scene from which on its median tells DN from reflectance: a few bright
 pixels are no DN. Chosen here."""
 
-PIXELS_JUDGED = 100_000
-"""About as many pixels of a part of a scene, evenly drawn, tell its median well enough. Chosen here."""
-
 LARGEST_SCENE = 20_000 * 20_000
 """Pixels of the largest grid that is taken for a scene's (a Landsat frame has 8000 x 8000). Chosen here."""
+
+_READERS = 4
+"""Threads that read a scene for its digest: what decompresses is slower than what digests."""
 
 _SURFACE = re.compile(r"(?:^|[._])SR_B\d+$", re.IGNORECASE)
 
@@ -125,9 +126,11 @@ class Source:
             for mask, flagged in self._masks(kind, layer, window).items():
                 quality[mask] = quality[mask] | flagged if mask in quality else flagged
         _check_drop(self.name, drop, quality)
-        valid = np.logical_and.reduce([np.isfinite(values) for values in bands.values()])
+        valid = np.ones((int(window.height), int(window.width)), dtype=bool)
+        for values in bands.values():
+            valid &= np.isfinite(values)
         for mask in (*drop, "fill"):
-            valid = valid & ~quality.get(mask, np.False_)
+            valid &= ~quality.get(mask, np.False_)
         grid = grid_window(self.grid, window)
         return Scene(self.name, bands, valid, grid, dict(self.provenance), quality)
 
@@ -154,8 +157,7 @@ class Source:
         """`Scene.digest` of the whole scene, read strip by strip: once through every band."""
 
         def parts(layer: Layer) -> Iterator[NDArray[np.float32]]:
-            for strip in self.strips():
-                yield read_layer(layer, strip, self.name)[0]
+            return ahead(lambda strip: read_layer(layer, strip, self.name)[0], self.strips(), _READERS)
 
         return pixel_digest(self.grid, {band: parts(layer) for band, layer in self.layers.items()})
 
@@ -269,17 +271,19 @@ def read_layer(
         whole_band = raw.shape == dataset.shape
         scale, offset = dataset.scales[layer.index - 1], dataset.offsets[layer.index - 1]
     with np.errstate(over="ignore"):  # fill beyond float32 becomes infinite and thus invalid
-        values = raw.astype(np.float32).filled(np.nan)
-    lacking = ~np.isfinite(values)
+        values = raw.data.astype(np.float32, copy=False)
+    lacking = ~np.isfinite(values) | raw.mask
     if layer.fill is not None:
         lacking |= raw.data == layer.fill
     if layer.gain is not None:
         scale, offset = layer.gain, layer.offset
     if (scale, offset) != (1.0, 0.0):
         values = (raw.data * np.float64(scale) + offset).astype(np.float32)
-    values[lacking] = np.nan
-    if layer.gain is None and (whole_band or values.size - lacking.sum() >= FEWEST_JUDGED):
-        _check_reflectance(values, lacking, layer, name)
+    np.copyto(values, np.float32(np.nan), where=lacking)
+    if layer.gain is None:
+        known = values.size - np.count_nonzero(lacking)
+        if whole_band or known >= FEWEST_JUDGED:
+            _check_reflectance(values, lacking, layer, name)
     saturated = None if layer.ceiling is None else ~lacking & (raw.data >= layer.ceiling)
     return values, saturated
 
@@ -298,11 +302,10 @@ def median_reflectance(values: NDArray[np.float32]) -> float:
 def _check_reflectance(
     values: NDArray[np.float32], lacking: NDArray[np.bool_], layer: Layer, name: str
 ) -> None:
-    step = max(1, values.size // PIXELS_JUDGED) | 1  # odd, so that columns are not met in turn
-    judged = values.ravel()[::step][~lacking.ravel()[::step]]
-    if step > 1 and len(judged) < FEWEST_JUDGED:
-        judged = values[~lacking]
-    median = median_reflectance(judged)
+    there = np.count_nonzero(values) - np.count_nonzero(lacking)  # NaN is not 0
+    if 2 * np.count_nonzero(values > LARGEST_MEDIAN) < there:
+        return  # counting is quicker than sorting
+    median = median_reflectance(values[~lacking])
     if median > LARGEST_MEDIAN:
         raise holds_numbers(name, layer, f"{values.dtype}, median {median:g}")
 
