@@ -42,14 +42,15 @@ GRIDS = {
     "ffnn": ("figure_09", "figure_07_learning_rate", "figure_07_penalty", "figure_08"),
     "unet": ("figure_05", "figure_06"),
 }
-# As many epochs as the product's studies have, of a quarter of the pixels, in batches of a quarter; for the
-# U-Net a third of the pixels, and batches of one tile of the report's 288 px.
+# As many epochs as the product's studies have, of a quarter of the pixels (the U-Net's a third), in batches
+# of a quarter of those that the files have.
 SHORT = {
     "ffnn": {"epochs": 8, "epoch_pixels": 262_144, "batch_pixels": 4_096},
-    "unet": {"epochs": 6, "epoch_pixels": 995_328, "batch_pixels": 82_944},
+    "unet": {"epochs": 6, "epoch_pixels": 995_328, "batch_pixels": 16_384},
 }
-# Of a grid of U-Nets: the report's filters are 36 at the top, and take hours.
-NARROW = {"ffnn": {}, "unet": {"base_filters": 8}}
+# A grid of U-Nets has batches of its own, of which a quarter is one tile of 288 px, and half of the report's
+# filters: with all of them it would take hours.
+GRID_SHORT = {"ffnn": SHORT["ffnn"], "unet": SHORT["unet"] | {"batch_pixels": 82_944, "base_filters": 18}}
 BEGINNINGS = ("its baseline", "random points")  # of our study
 COLOURS = {"grids": "0.4", "ours from its baseline": "#0072B2", "ours from random points": "#D55E00"}
 WARM_UP = {"epochs": 1, "epoch_pixels": 65_536}
@@ -108,7 +109,7 @@ def grids(network: str) -> list[Experiment]:
     """The report's grids, every point of them, in the sound protocol."""
     files = (ROOT / "experiments" / "report" / f"{name}.yaml" for name in GRIDS[network])
     whole = [read_experiment(path).variant("sound", "full") for path in files]
-    return [shortened(one, SHORT[network] | NARROW[network], f"{one.name}-short") for one in whole]
+    return [shortened(one, GRID_SHORT[network], f"{one.name}-short") for one in whole]
 
 
 def product(network: str) -> Experiment:
@@ -172,7 +173,7 @@ def our_search(network: str, data: TrainingData, trials: int, seed: int, begin: 
     ours = shortened(product(network), SHORT[network], f"{network}-from-{begin.replace(' ', '-')}")
     if begin == "its baseline":
         return search(ours, data, trials, seed)
-    with patch.object(tuning, "first_points", lambda experiment: []):
+    with patch.object(tuning, "queue_points", lambda study, experiment: None):
         return search(ours, data, trials, seed)
 
 
@@ -264,10 +265,14 @@ def measure(options: argparse.Namespace) -> Table:
         race(network, data, options.seeds, options.trials or product(network).trials, table)
         if plot:
             draw(table.series, plot)
-    sizes = ", ".join(f"{key} {value:,}" for key, value in SHORT[network].items())
+    sizes = [
+        ", ".join(f"{key} {value:,}" for key, value in changes[network].items())
+        for changes in (SHORT, GRID_SHORT)
+    ]
     table.notes += [
         f"{len(data.scenes)} training scenes, {sum(one.scene.valid.sum() for one in data.scenes):,} pixels; "
-        f"searches' trials: {sizes}; a trial of a file has its full size, median of {REPEATS}",
+        f"a trial of a file has its full size, median of {REPEATS[network]}; "
+        f"those of our study {sizes[0]}, of the grids {sizes[1]}",
         "seconds are the processor's, of all threads; ratios are those of the median seed",
     ]
     return table
@@ -282,4 +287,4 @@ def more(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    run(measure, __doc__ or "", more)
+    run(measure, __doc__, more)
