@@ -23,6 +23,8 @@ from benchmarks.tables import RECORDED, ROOT, slower
 # In the order in which they run: the quick ones first.
 NAMES = (
     "starting",
+    "shared_samples",
+    "tracking_cost",
     "ffnn_training",
     "unet_training",
     "prediction",

@@ -151,11 +151,11 @@ def add_times(table: Table, data: TrainingData, options: argparse.Namespace, fol
         place = folder / str(number)
         plain, first, later = compare(replace(data, store=None), place, options.trials, work, parameters)
         row = {"what": name, "without, s": plain, "first with a store, s": first, "later ones, s": later}
-        table.rows.append(row)
-        table.ratio(f"{name}: without over later", plain / later)
+        table.rows.append(row | {"later / without": later / plain})
         sums += np.array([plain, later]) * times
     name = f"the first two lines, a trial of {options.epochs} epochs"
-    table.rows.append({"what": name, "without, s": sums[0], "later ones, s": sums[1]})
+    row = {"what": name, "without, s": sums[0], "later ones, s": sums[1]}
+    table.rows.append(row | {"later / without": sums[1] / sums[0]})
     table.ratio("samples and features of a trial: without over later", sums[0] / sums[1])
 
 
