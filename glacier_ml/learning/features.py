@@ -6,7 +6,8 @@ of its image. A new feature is one line in `FEATURES`, a new set one line in `FE
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ from numpy.typing import NDArray
 from glacier_ml.errors import GlacierError
 
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+PIXELS_AT_ONCE = 16_384
+"""So few that what is computed on the way stays in a processor's cache."""
 
 # Reflectance below which a ratio or an index is noise: about one DN of Landsat 5's bands (typical value).
 FLOOR = np.float32(0.005)
@@ -156,22 +161,50 @@ def compute_features(stack: Array, bands: tuple[str, ...], features: FeatureSet)
             f"features '{features.name}' need {' and '.join(missing)} (found {', '.join(bands)}); "
             "choose another feature set or add the band"
         )
-    pixels = stack.reshape(-1, len(bands))
-    computed = np.empty((len(pixels), len(features.features)), dtype=np.float32)
-    for start in range(0, len(pixels), PIXELS_AT_ONCE):
-        block = slice(start, start + PIXELS_AT_ONCE)
-        _fill(computed[block], pixels[block], bands, features)
-    return computed.reshape(*stack.shape[:-1], len(features.features))
+    columns = {band: stack[..., bands.index(band)] for band in features.bands}
+    return features_of_bands(columns, np.ones(stack.shape[:-1], dtype=bool), features)
 
 
-def _fill(computed: Array, pixels: Array, bands: tuple[str, ...], features: FeatureSet) -> None:
-    """Compute features (pixels, features) of some pixels (pixels, bands) in place."""
-    columns = {band: pixels[:, bands.index(band)] for band in features.bands}
-    known = np.logical_and.reduce([np.isfinite(values) for values in columns.values()])
-    known &= np.logical_or.reduce([values != 0 for values in columns.values()])
-    columns = {band: np.where(known, values, np.float32(0)) for band, values in columns.items()}
+def features_of_bands(columns: Mapping[str, Array], valid: Mask, features: FeatureSet) -> Array:
+    """Compute features from bands that lie apart: what `compute_features` does, without stacking them.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        (...) reflectance by band, of those that the features need.
+    valid : ndarray of bool
+        (...) pixels that may have data.
+    features : FeatureSet
+        What to compute.
+
+    Returns
+    -------
+    ndarray
+        float32 (..., features), finite; every feature is 0 where the pixel has no data.
+    """
+    shape = valid.shape or (1,)
+    computed = np.empty((*shape, len(features.features)), dtype=np.float32)
+    at_once = max(1, PIXELS_AT_ONCE // max(1, math.prod(shape[1:])))
+    for start in range(0, shape[0], at_once):
+        part = slice(start, start + at_once)
+        some = {band: values.reshape(shape)[part] for band, values in columns.items()}
+        _fill(computed[part], some, valid.reshape(shape)[part], features)
+    return computed.reshape((*valid.shape, len(features.features)))
+
+
+def _fill(computed: Array, columns: Mapping[str, Array], valid: Mask, features: FeatureSet) -> None:
+    known = np.zeros(valid.shape, dtype=bool)
+    for values in columns.values():
+        known |= values != 0
+    known &= valid
+    for values in columns.values():
+        known &= np.isfinite(values)
+    lacking = not known.all()
+    if lacking:
+        columns = {band: np.where(known, values, np.float32(0)) for band, values in columns.items()}
     for position, name in enumerate(features.features):
         feature = FEATURES[name]
         values = feature.formula(*(columns[band] for band in feature.bands))
-        np.clip(values, *feature.bounds, out=computed[:, position])
-    computed[~known] = 0
+        np.clip(values, *feature.bounds, out=computed[..., position])
+    if lacking:
+        computed[~known] = 0

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from glacier_ml.learning.features import FeatureSet, compute_features
+from glacier_ml.learning.features import FeatureSet, features_of_bands
 from glacier_ml.learning.report_features import report_features
 from glacier_ml.learning.store import SampleStore
 from glacier_ml.learning.tiles import reflect_to
@@ -107,11 +107,14 @@ def scene_features(scene: Scene, features: FeatureSet, recipe: str = "sound", si
         Where the scene lacks a band.
     """
     bands = features.bands
-    compute = report_features if recipe == "report" else compute_features
+
+    def compute() -> Array:
+        if recipe == "report":
+            return report_features(scene.stack(bands), bands, features)
+        return features_of_bands(scene.layers(bands), scene.valid, features)
+
     depends_on = (scene_key(scene, bands), features.features, recipe, _padded(scene, size))
-    return store_of(scene).array(
-        "features", depends_on, lambda: reflect_to(compute(scene.stack(bands), bands, features), size, size)
-    )
+    return store_of(scene).array("features", depends_on, lambda: reflect_to(compute(), size, size))
 
 
 def _padded(scene: Scene, size: int) -> tuple[int, int]:

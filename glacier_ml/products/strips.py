@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from threading import Lock
 
 import numpy as np
 from affine import Affine
@@ -18,17 +18,22 @@ from glacier_ml.learning.ensembles import Ensemble
 from glacier_ml.scenes.scene import CEILING_SHARE, SATURATION, Grid, Scene
 from glacier_ml.scenes.sources import Source
 
-PIXELS_CHECKED = 100_000  # of a strip, at least, where it has as many
-CHUNK = 512  # rows that are read at once: multiples of the blocks of most files
-STRIPS = 3  # kept: one is read, one is mapped, one is written
+PIXELS_CHECKED = 100_000
+"""Of a strip, at least, that are compared with the range of training, where it has as many."""
+
 UNUSUAL_SHARE = 0.2
 """Share of a scene's pixels outside a feature's range in training from which on the scene is unusual."""
 
 
-class SceneStrips:
-    """Rows of a scene, read when they are asked for; the strips read last are kept.
+STRIP_ROWS = 512
+"""Read at once: whole blocks of the files that this package writes, so that none is decompressed twice."""
 
-    Threads may ask at the same time: one reads ahead, one maps, one writes, each another strip.
+STRIPS_KEPT = 3
+"""A row of windows may need two; whoever writes is behind whoever reads by less than another."""
+
+
+class SceneStrips:
+    """Rows of a scene, read when they are asked for, by any thread; the strips read last are kept.
 
     Parameters
     ----------
@@ -41,9 +46,8 @@ class SceneStrips:
 
     def __init__(self, source: Source, bands: tuple[str, ...]) -> None:
         self.source = source
-        self._kept: tuple[tuple[int, Scene], ...] = ()  # first row and scene, the latest last
-        self._chunks: dict[int, Scene] = {}
-        self._reading = Lock()
+        self._reading = threading.Lock()
+        self._kept: tuple[tuple[int, Scene], ...] = ()  # with their first rows
         self._ceilings: dict[str, float] = {}
         wanted = [SATURATION[band] for band in bands if band in SATURATION]
         if wanted:
@@ -53,34 +57,43 @@ class SceneStrips:
 
     def __call__(self, first: int, last: int) -> Scene:
         """Read the rows from `first` to before `last`."""
-        if kept := self._among_kept(first, last):
-            return kept
+        parts, row = [], first
+        while row < last:
+            top, strip = self._with(row) or self._read(row, last)
+            stop = min(last, top + strip.shape[0])
+            parts.append(strip.rows(row - top, stop - top))
+            row = stop
+        return parts[0] if len(parts) == 1 else joined(parts, parts[0].grid)
+
+    def _with(self, row: int) -> tuple[int, Scene] | None:
+        """The kept strip that holds a row, and its first one."""
+        return next((one for one in self._kept if 0 <= row - one[0] < one[1].shape[0]), None)
+
+    def _read(self, row: int, last: int) -> tuple[int, Scene]:
+        """Read and keep whole strips from that of a row to that of a last one."""
+        rows, columns = self.source.grid.shape
         with self._reading:
-            if kept := self._among_kept(first, last):  # another thread has just read them
+            if kept := self._with(row):  # another thread was faster
                 return kept
-            chunks = [self._chunk(number) for number in range(first // CHUNK, -(-last // CHUNK))]
-            begin = first // CHUNK * CHUNK
-            asked = _one_below_another(chunks, self.source.grid).rows(first - begin, last - begin)
-            self._kept = (*self._kept[1 - STRIPS :], (first, asked))
-        return asked
-
-    def _chunk(self, number: int) -> Scene:
-        """Rows that are read together: files hold blocks, and what they hold is read once."""
-        if number not in self._chunks:
-            first = number * CHUNK
-            rows = min(CHUNK, self.source.grid.shape[0] - first)
-            read = self.source.read(Window(0, first, self.source.grid.shape[1], rows))
+            top, end = row // STRIP_ROWS * STRIP_ROWS, min(rows, -(-last // STRIP_ROWS) * STRIP_ROWS)
+            strip = self.source.read(Window(0, top, columns, end - top))
             for band, ceiling in self._ceilings.items():
-                read.quality[f"saturated_{band}"] = read.bands[band] >= ceiling
-            latest = list(self._chunks.items())[-1:]
-            self._chunks = dict([*latest, (number, read)])
-        return self._chunks[number]
+                strip.quality[f"saturated_{band}"] = strip.bands[band] >= ceiling
+            self._kept = (*self._kept[1 - STRIPS_KEPT :], (top, strip))
+            return top, strip
 
-    def _among_kept(self, first: int, last: int) -> Scene | None:
-        for begin, scene in reversed(self._kept):
-            if begin <= first and last <= begin + scene.shape[0]:
-                return scene.rows(first - begin, last - begin)
-        return None
+
+def joined(parts: Sequence[Scene], grid: Grid) -> Scene:
+    """Strips of a scene one below the other, as a scene on a grid."""
+    first = parts[0]
+    return Scene(
+        first.name,
+        {band: np.concatenate([one.bands[band] for one in parts]) for band in first.bands},
+        np.concatenate([one.valid for one in parts]),
+        Grid(grid.crs, grid.transform, (sum(one.shape[0] for one in parts), grid.shape[1])),
+        first.provenance,
+        {mask: np.concatenate([one.quality[mask] for one in parts]) for mask in first.quality},
+    )
 
 
 def _ceiling(source: Source, band: str) -> float:
@@ -142,18 +155,6 @@ class RangeCheck:
         return {name: outside / self._valid for name, outside in largest.items() if self._valid}
 
 
-def _one_below_another(scenes: Sequence[Scene], grid: Grid) -> Scene:
-    """Parts of a scene, from top to bottom, as one."""
-    if len(scenes) == 1:
-        return scenes[0]
-    first = scenes[0]
-    valid = np.concatenate([one.valid for one in scenes])
-    bands = {name: np.concatenate([one.bands[name] for one in scenes]) for name in first.bands}
-    quality = {name: np.concatenate([one.quality[name] for one in scenes]) for name in first.quality}
-    whole = Grid(grid.crs, first.grid.transform, valid.shape)
-    return replace(first, bands=bands, quality=quality, valid=valid, grid=whole)
-
-
 def _thinned(scene: Scene, step: int) -> Scene:
     """Every nth row and column of a scene."""
     if step == 1:
@@ -187,7 +188,8 @@ class Thumbnail:
         thin = {band: scene.bands[band][rows, columns] for band in FALSE_COLOUR if band in scene.bands}
         copied = {band: values.copy() for band, values in thin.items()}  # a view would keep the strip
         valid = scene.valid[rows, columns].copy()
-        piece = Scene(self.name, copied, valid, self.grid, scene.provenance)
+        grid = Grid(self.grid.crs, self.grid.transform, valid.shape)
+        piece = Scene(self.name, copied, valid, grid, scene.provenance)
         self._pieces.append((piece, probability[rows, columns].copy()))
 
     @property
@@ -197,8 +199,5 @@ class Thumbnail:
 
     def picture(self) -> tuple[Scene, NDArray[np.float32]]:
         """The thinned scene and its probability."""
-        scenes = [scene for scene, _ in self._pieces]
-        bands = {band: np.concatenate([one.bands[band] for one in scenes]) for band in scenes[0].bands}
-        valid = np.concatenate([one.valid for one in scenes])
-        whole = Scene(self.name, bands, valid, self.grid, scenes[0].provenance)
+        whole = joined([scene for scene, _ in self._pieces], self.grid)
         return whole, np.concatenate([probability for _, probability in self._pieces])

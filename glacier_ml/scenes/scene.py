@@ -93,13 +93,21 @@ class Scene:
         GlacierError
             Where a band is missing.
         """
-        check_bands(self.name, self.bands, bands)
-        layers = [self.bands[band] if band in self.bands else self._saturation(band) for band in bands]
-        stacked = np.empty((*self.valid.shape, len(layers)), dtype=np.float32)
-        for position, layer in enumerate(layers):
-            stacked[..., position] = layer
-        stacked[~self.valid] = 0
+        stacked = np.zeros((*self.shape, len(bands)), dtype=np.float32)
+        for position, values in enumerate(self.layers(bands).values()):
+            np.copyto(stacked[..., position], values, where=self.valid)
         return stacked
+
+    def layers(self, bands: tuple[str, ...] | list[str]) -> dict[str, NDArray[np.float32]]:
+        """Bands (rows, columns) by name, those of `SATURATION` among them, as the scene holds them.
+
+        Raises
+        ------
+        GlacierError
+            Where a band is missing.
+        """
+        check_bands(self.name, self.bands, bands)
+        return {band: self.bands[band] if band in self.bands else self._saturation(band) for band in bands}
 
     def saturated(self, band: str) -> NDArray[np.bool_]:
         """Pixels (rows, columns) at a band's ceiling.

@@ -14,6 +14,7 @@ from glacier_ml.learning.features import (
     FeatureSet,
     compute_features,
     feature_set,
+    features_of_bands,
     normalised_difference,
 )
 
@@ -123,6 +124,19 @@ def test_no_data_in_a_band_that_no_feature_needs_is_no_matter():
     stack = np.array([np.nan if band == "swir2" else PIXEL[band] for band in BANDS], dtype=np.float32)
     expected = compute_features(np.array(list(PIXEL.values()), np.float32), BANDS, feature_set("spectral"))
     np.testing.assert_array_equal(compute_features(stack, BANDS, feature_set("spectral")), expected)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (3, 7), (11, 4000), (2, 90, 91)])
+@pytest.mark.parametrize("nodata", [0.0, 0.1, 1.0])
+def test_bands_that_lie_apart_give_the_same_as_stacked_ones(shape, nodata):
+    random = np.random.default_rng(0)
+    stack = random.uniform(-0.1, 2, (*shape, 7)).astype(np.float32)
+    stack[random.random((*shape, 7)) < nodata / 7] = np.nan
+    stack[random.random(shape) < nodata] = 0
+    valid = random.random(shape) >= nodata
+    expected = compute_features(np.where(valid[..., None], stack, np.nan), BANDS, ALL)
+    columns = {band: stack[..., place].copy() for place, band in enumerate(BANDS)}
+    np.testing.assert_array_equal(features_of_bands(columns, np.asarray(valid), ALL), expected)
 
 
 def test_the_order_of_the_bands_is_no_matter():

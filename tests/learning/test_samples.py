@@ -305,7 +305,7 @@ def counted(monkeypatch):
         monkeypatch.setattr(place, name, counting)
 
     count(stored_scenes.StoredScene, "stack", stored_scenes.StoredScene.stack, "stack")
-    count(stored_scenes, "compute_features", module.compute_features, "scene")
+    count(stored_scenes, "features_of_bands", stored_scenes.features_of_bands, "scene")
     count(module, "compute_features", module.compute_features, "batch")
     return calls
 
@@ -319,10 +319,10 @@ def test_what_trials_share_is_computed_once(tmp_path, counted):
     files = {file.name.partition("-")[0] for file in tmp_path.iterdir()}
     assert files == {"stack", "target", "pixels"} and len(list(tmp_path.iterdir())) == 9
     feature_statistics(kept(tmp_path), TRIO_SPLIT, "spectral")
-    assert counted == {"stack": 6, "scene": 3, "batch": 3}
+    assert counted == {"stack": 3, "scene": 3, "batch": 3}
     feature_statistics(kept(tmp_path), TRIO_SPLIT, "spectral")
     samples_of(unet(), kept(tmp_path), TRIO_SPLIT).batch(0, 0)  # undisturbed: cut from these features
-    assert counted == {"stack": 6, "scene": 3, "batch": 3}
+    assert counted == {"stack": 3, "scene": 3, "batch": 3}
     samples_of(unet(tile_size=64), kept(tmp_path), TRIO_SPLIT)  # one scene of three is padded
     assert counted["scene"] == 4
 

@@ -30,9 +30,9 @@ def store(tmp_path):
 def counted(monkeypatch):
     """How often features were computed."""
     calls = []
-    usual = stored_scenes.compute_features
+    usual = stored_scenes.features_of_bands
     monkeypatch.setattr(
-        stored_scenes, "compute_features", lambda *given: calls.append(given[0].shape) or usual(*given)
+        stored_scenes, "features_of_bands", lambda *given: calls.append(given[1].shape) or usual(*given)
     )
     return calls
 
@@ -76,7 +76,7 @@ def test_features_are_computed_once_by_many_trials(store, counted, mappers):
         trial = kept_in(SampleStore(store.folder), labelled).scene
         for name in ("ffnn", "unet"):
             mappers[name].probability(trial)
-    assert counted == [(50, 37, 5)]
+    assert counted == [(50, 37)]
     mappers["ffnn"].probability(labelled.scene)  # without a store as ever
     assert len(counted) == 2
 

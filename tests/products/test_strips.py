@@ -1,5 +1,6 @@
 """A scene strip by strip: ceilings, ranges and thumbnails are those of the whole."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from made_scenes import made_scene
 from rasterio.windows import Window
 
 from glacier_ml.learning.ensembles import Ensemble
+from glacier_ml.products import strips as module
 from glacier_ml.products.strips import RangeCheck, SceneStrips, Thumbnail
 from glacier_ml.scenes.reading import open_scene, open_source, write_scene
 from glacier_ml.scenes.scene import Scene
@@ -31,13 +33,41 @@ def test_rows_are_those_of_the_whole_scene_and_read_once(folder, monkeypatch):
         asked = []
         read = type(source).read
         monkeypatch.setattr(type(source), "read", lambda self, at: asked.append(at) or read(self, at))
-        for first, last in ((0, 256), (0, 192), (192, 448), (200, 300), (444, 700)):
+        for first, last in ((0, 256), (0, 192), (192, 448), (384, 640), (200, 300), (444, 700)):
             strip = strips(first, last)
             for band, values in whole.bands.items():
                 np.testing.assert_array_equal(strip.bands[band], values[first:last])
             assert strip.grid.transform == whole.grid.transform @ whole.grid.transform.translation(0, first)
             np.testing.assert_array_equal(strip.valid, whole.valid[first:last])
     assert [(one.row_off, one.height) for one in asked] == [(0, 512), (512, 188)]
+
+
+def test_more_rows_than_a_strip_are_read_at_once_and_strips_long_gone_anew(folder, monkeypatch):
+    monkeypatch.setattr(module, "STRIP_ROWS", 100)
+    whole, asked = open_scene(folder), []
+    with open_source(folder) as source:
+        strips = SceneStrips(source, ("red",))
+        read = type(source).read
+        monkeypatch.setattr(type(source), "read", lambda self, at: asked.append(at) or read(self, at))
+        for first, last in ((0, 700), (0, 700), (30, 40)):
+            np.testing.assert_array_equal(strips(first, last).bands["red"], whole.bands["red"][first:last])
+        assert [(one.row_off, one.height) for one in asked] == [(0, 700)]
+        strips = SceneStrips(source, ("red",))
+        asked.clear()
+        for first in (0, 100, 210, 330, 0):
+            np.testing.assert_array_equal(strips(first, first + 5).valid, whole.valid[first : first + 5])
+        assert [one.row_off for one in asked] == [0, 100, 200, 300, 0]
+
+
+def test_threads_that_want_the_same_rows_read_them_once(folder, monkeypatch):
+    asked = []
+    with open_source(folder) as source:
+        strips = SceneStrips(source, ("red",))
+        read = type(source).read
+        monkeypatch.setattr(type(source), "read", lambda self, at: asked.append(at) or read(self, at))
+        with ThreadPoolExecutor(8) as pool:
+            scenes = list(pool.map(strips, [500] * 16, [530] * 16))
+    assert len(asked) == 1 and {scene.shape for scene in scenes} == {(30, 60)}
 
 
 def test_saturation_is_told_by_the_whole_scenes_largest_value(folder):

@@ -102,9 +102,9 @@ def test_the_store_comes_and_goes_with_the_data(tmp_path):
 def test_a_study_that_goes_on_finds_what_it_has_computed(tmp_path, rule, monkeypatch):
     monkeypatch.setenv("GLACIER_ML_CACHE", str(tmp_path / "cache"))
     catalog, calls = write_catalog(tmp_path), []
-    usual = stored_scenes.compute_features
+    usual = stored_scenes.features_of_bands
     monkeypatch.setattr(
-        stored_scenes, "compute_features", lambda *given: calls.append(given) or usual(*given)
+        stored_scenes, "features_of_bands", lambda *given: calls.append(given) or usual(*given)
     )
     for _ in range(2):
         data = load_training_data(catalog, rule)
