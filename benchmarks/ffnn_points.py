@@ -1,10 +1,11 @@
 """Train random points of the per-pixel network's search, shortly, as a table to replay searches on.
 
-    python benchmarks/ffnn_points.py --data CATALOG [--points 80] [--repeats 15] [--table FILE]
+    python -m benchmarks.ffnn_points --data CATALOG [--points 80] [--repeats 15] [--table FILE]
 
 trains on the training scenes of CATALOG alone and appends each point to FILE as soon as it has one, so that
 a stopped call goes on. The first point is the experiment's baseline; the first `--repeats` points are
 trained from a second seed, too, which tells chance in training. benchmarks/stop_rules.py reads the table.
+It makes data for a decision, and compares nothing: no table of ratios.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Time and peak memory of importing a Landsat bundle, against rio-cogeo on the same files.
 
-    python benchmarks/import_scene.py [--source BUNDLE]
+    python -m benchmarks.import_scene [--source BUNDLE]
 
 Without BUNDLE a made frame of 8000 x 7000 pixels is imported, as a folder, a .tar and a .tar.gz. The peer is
 rio-cogeo (extra `test`), which makes a float32 Cloud Optimized GeoTIFF of each band's DN: no metadata, no
-reflectance, no masks. All run in processes of their own, one after the other.
+reflectance, no masks. All run in processes of their own, one after the other. A ratio is the peer's time over
+ours.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import numpy as np
 import rasterio
 from affine import Affine
 from scipy import ndimage
+
+from benchmarks.tables import Table, run
 
 FRAME = (7000, 8000)
 SCENE = "LT05_L1TP_066017_20070917_20200830_02_T1"
@@ -108,24 +111,27 @@ def measured(code: str) -> tuple[float, float]:
     return time.perf_counter() - begun, int(done.stdout.split()[-1]) * 1024 / 1e9
 
 
-def main() -> None:
-    """Print a Markdown table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--source", type=Path, help="a bundle of your own, as a folder")
-    chosen = parser.parse_args().source
+def measure(options: argparse.Namespace) -> Table:
+    """Import as a user would, and let the peer do its part of it."""
+    table = Table()
     with tempfile.TemporaryDirectory() as work:
-        bundle = chosen or make_bundle(Path(work) / SCENE)
+        bundle = options.source or make_bundle(Path(work) / SCENE)
         files = [str(file) for file in sorted(bundle.glob("*_B[1-57].TIF"))]
-        peer, peer_peak = measured(PEER.format(files=files, output=f"{work}/peer"))
-        print("| what | s | ratio to the peer | peak, GB |\n|---|---|---|---|")
-        print(f"| rio-cogeo: DN to COG | {peer:.1f} | 1 | {peer_peak:.2f} |")
-        sources = [bundle] if chosen else [bundle, packed(bundle, ".tar"), packed(bundle, ".tar.gz")]
-        for number, source in enumerate(sources):
+        peer, peak = measured(PEER.format(files=files, output=f"{work}/peer"))
+        table.rows.append({"what": "rio-cogeo: DN to COG", "s": peer, "peak, GB": peak})
+        sources = [bundle] if options.source else [bundle, packed(bundle, ".tar"), packed(bundle, ".tar.gz")]
+        kinds = ("a folder", "a .tar", "a .tar.gz")
+        for number, (kind, source) in enumerate(zip(kinds, sources, strict=False)):
             seconds, peak = measured(OURS.format(source=str(source), output=f"{work}/ours{number}"))
-            print(f"| import of {source.name} | {seconds:.1f} | {seconds / peer:.2f} | {peak:.2f} |")
+            table.rows.append({"what": f"import of {kind}", "s": seconds, "peak, GB": peak})
+            table.ratio(f"import of {kind}: rio-cogeo over ours", peer / seconds)
+    return table
+
+
+def more(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's own options."""
+    parser.add_argument("--source", type=Path, help="a bundle of your own, as a folder")
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__, more)

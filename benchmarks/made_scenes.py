@@ -1,9 +1,9 @@
 """Compare the made scenes with real ones: picture, reflectances, and where gradient boosting errs.
 
-    python benchmarks/made_scenes.py [--real FOLDER] [--picture FILE] [--seed N]
+    python -m benchmarks.made_scenes [--real FOLDER] [--picture FILE] [--seed N]
 
 prints Markdown tables (docs/made_scenes.md holds them) and draws the picture. FOLDER holds a catalog
-of real scenes with outlines.
+of real scenes with outlines. It describes and times nothing: no table of ratios.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """What a trial spends on samples, statistics and validation features, with a store and without.
 
-    python benchmarks/shared_samples.py --data CATALOG [--trials 5] [--epochs 8]
+    python -m benchmarks.shared_samples [--data CATALOG] [--trials 5] [--epochs 8]
 
 The peer is the same code without a store, where every trial computes all for itself; the two take turns in
 one process, so that a busy machine slows both. Without CATALOG the made scenes are taken. Then two processes
 hold the same samples, once of a store and once their own: what each has for itself (USS), and its share of
-what both have (PSS).
+what both have (PSS). A ratio is the cost without a store over that of later trials with one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.tables import ROOT, Table, run
 from glacier_ml.learning.features import feature_set
 from glacier_ml.learning.parameters import AnyParameters, parse_parameters
 from glacier_ml.learning.recipe import collect_report_samples
@@ -35,10 +36,8 @@ UNET = {"network": "unet", "learning_rate": 1e-3, "tile_size": 96}
 RECIPES = {"sound": UNET, "report": {**UNET, "recipe": "report"}}
 HOLD = """
 import sys
-from pathlib import Path
 import joblib, psutil
-sys.path.insert(0, {here!r})
-from shared_samples import held
+from benchmarks.shared_samples import held
 before = psutil.Process().memory_full_info()
 kept = held(joblib.load({data!r}, mmap_mode="r"))
 print("ready", flush=True)
@@ -123,8 +122,8 @@ def memory(data: TrainingData, store: SampleStore | None, processes: int = 2) ->
         import joblib
 
         joblib.dump(replace(data, store=store), f"{folder}/data")
-        code = HOLD.format(here=str(Path(__file__).parent), data=f"{folder}/data")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        code = HOLD.format(data=f"{folder}/data")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
         started = [subprocess.Popen([sys.executable, "-c", code], **pipes) for _ in range(processes)]
         for one in started:
             one.stdout.readline()
@@ -138,42 +137,52 @@ def memory(data: TrainingData, store: SampleStore | None, processes: int = 2) ->
     return [(uss, pss) for uss, pss in told]
 
 
-def main() -> None:
-    """Print two Markdown tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", help="a catalog of your own; its training scenes are read")
-    parser.add_argument("--trials", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=8, help="of a trial, for its sum")
-    chosen = parser.parse_args()
-    data = load_training_data(chosen.data, SplitRule())
-    pixels = sum(labelled.scene.valid.size for labelled in data.scenes)
-    print(f"{len(data.scenes)} scenes, {pixels / 1e6:.1f} million pixels, {chosen.trials} trials\n")
+def add_times(table: Table, data: TrainingData, options: argparse.Namespace, folder: Path) -> None:
+    """Add what each part of a trial takes, and a trial's sum of samples and features."""
     works = {
         "samples and statistics, once a trial": (prepare, unet(brightness=0.1), 1),
-        "features for validation, every epoch": (validate, unet(), chosen.epochs),
-        "batches of an epoch, brightness 0": (cut, unet(), chosen.epochs),
-        "batches of an epoch, brightness .1": (cut, unet(brightness=0.1), chosen.epochs),
-        "the report's tiles, once a trial": (prepare_report, unet("report"), 1),
+        "features for validation, every epoch": (validate, unet(), options.epochs),
+        "batches of an epoch, brightness 0": (cut, unet(), 0),
+        "batches of an epoch, brightness .1": (cut, unet(brightness=0.1), 0),
+        "the report's tiles, once a trial": (prepare_report, unet("report"), 0),
     }
-    print("| what | without, s | first with a store, s | later ones, s | later / without |")
-    print("|---|---|---|---|---|")
+    sums = np.zeros(2)
+    for number, (name, (work, parameters, times)) in enumerate(works.items()):
+        place = folder / str(number)
+        plain, first, later = compare(replace(data, store=None), place, options.trials, work, parameters)
+        row = {"what": name, "without, s": plain, "first with a store, s": first, "later ones, s": later}
+        table.rows.append(row | {"later / without": later / plain})
+        sums += np.array([plain, later]) * times
+    name = f"the first two lines, a trial of {options.epochs} epochs"
+    row = {"what": name, "without, s": sums[0], "later ones, s": sums[1]}
+    table.rows.append(row | {"later / without": sums[1] / sums[0]})
+    table.ratio("samples and features of a trial: without over later", sums[0] / sums[1])
+
+
+def measure(options: argparse.Namespace) -> Table:
+    """Time a trial's parts, and weigh what two processes hold."""
+    data = load_training_data(options.data, SplitRule())
+    pixels = sum(labelled.scene.valid.size for labelled in data.scenes)
+    table = Table(
+        notes=[f"{len(data.scenes)} scenes, {pixels / 1e6:.1f} million pixels, {options.trials} trials"]
+    )
     with tempfile.TemporaryDirectory() as folder:
-        sums = np.zeros(2)
-        for number, (name, (work, parameters, times)) in enumerate(works.items()):
-            place = Path(folder) / str(number)
-            plain, first, later = compare(replace(data, store=None), place, chosen.trials, work, parameters)
-            print(f"| {name} | {plain:.3f} | {first:.3f} | {later:.3f} | {later / plain:.2f} |")
-            if name.startswith(("samples", "features")):
-                sums += np.array([plain, later]) * times
-        both = f"{sums[0]:.3f} | | {sums[1]:.3f} | {sums[1] / sums[0]:.2f}"
-        print(f"| the first two lines, a trial of {chosen.epochs} epochs | {both} |\n")
-        print("| two processes hold a trial's samples | USS each, MB | PSS each, MB |\n|---|---|---|")
+        add_times(table, data, options, Path(folder))
+        held_by: dict[str, float] = {}
         for name, store in {"copies": None, "a store": SampleStore(Path(folder) / "held")}.items():
             (uss, pss), _ = memory(data, store)
-            print(f"| {name} | {uss:.0f} | {pss:.0f} |")
+            what = f"two processes hold a trial's samples, {name}"
+            table.rows.append({"what": what, "USS each, MB": uss, "PSS each, MB": pss})
+            held_by[name] = pss
+    table.ratio("PSS of two processes: copies over a store", held_by["copies"] / held_by["a store"])
+    return table
+
+
+def more(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's own options."""
+    parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=8, help="of a trial, for its sum")
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__, more)

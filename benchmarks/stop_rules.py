@@ -1,11 +1,12 @@
 """Replay searches over tables of trained points, and say what each rule for stopping saves and loses.
 
-    python benchmarks/stop_rules.py [--replays 200] [--processes 2]
+    python -m benchmarks.stop_rules [--replays 200] [--processes 2]
 
 The tables are the report's grids (experiments/report/small/trials.csv: what training really gave, by epoch)
 and random points of the per-pixel network's search (benchmarks/ffnn_points.csv). Each is searched `--replays`
 times, baseline first, in random order and by TPE as the studies do it; a rule sees what a study would see,
 and is compared with the whole search of the same replay. Prints Markdown tables (docs/studies.md holds them).
+It is for a decision, and times nothing: no table of ratios.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from multiprocessing import Pool
 from typing import Any
 
 import numpy as np
-from ffnn_points import ROOT, Surrogate, read_points
 from numpy.typing import NDArray
-from trained_tables import Table, chance, points_table, report_tables
 
+from benchmarks.ffnn_points import ROOT, Surrogate, read_points
+from benchmarks.trained_tables import Table, chance, points_table, report_tables
 from glacier_ml.studies.stopping import Finished, Plateau, first_plateau
 
 STARTUP, WARMUP = 4, 2  # of the studies' sampler and pruner, as the experiment files have them

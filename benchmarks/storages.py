@@ -3,7 +3,7 @@
 Every trial asks, tells its process, reports three epochs, settles the dead and tells its value, as a study's
 do. Of each storage the ratio to SQLite, by as many processes in the same run, counts, not the seconds.
 
-    python benchmarks/storages.py --postgresql postgresql://user@host/database --workers 4 --trials 40
+    python -m benchmarks.storages [--postgresql postgresql://user@host/database] [--workers 4] [--trials 40]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import optuna
 
+from benchmarks.tables import Table, run
 from glacier_ml.studies.liveness import settle
 from glacier_ml.studies.processes import own_name
 from glacier_ml.studies.storages import open_storage, serve_proxy
@@ -75,35 +76,46 @@ def connections() -> int:
     return int(row[0]) if row else 0
 
 
-def main() -> None:
-    """Print a line for each storage."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--postgresql", help="database to use; studies are added to it")
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--trials", type=int, default=40, help="of each process")
-    options = parser.parse_args()
+def server_urls(database: str) -> tuple[dict[str, str], multiprocessing.process.BaseProcess]:
+    """Storages on a database server, and the process of the proxy before it."""
+    SERVER.append(database)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = (database, "127.0.0.1", port)
+    proxy = multiprocessing.get_context("spawn").Process(target=serve_proxy, args=arguments)
+    proxy.start()
+    return {"PostgreSQL": database, "proxy before it": f"grpc://127.0.0.1:{port}"}, proxy
+
+
+def measure(options: argparse.Namespace) -> Table:
+    """Let as many processes work on each storage."""
+    table, proxy = Table(notes=[f"{options.workers} processes, {options.trials} trials each"]), None
     with tempfile.TemporaryDirectory() as folder:
         urls = {"SQLite": f"sqlite:///{folder}/optuna.db", "journal": f"journal:{Path(folder) / 'study.log'}"}
-        proxy = None
         if options.postgresql:
-            SERVER.append(options.postgresql)
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
-            arguments = (options.postgresql, "127.0.0.1", port)
-            proxy = multiprocessing.get_context("spawn").Process(target=serve_proxy, args=arguments)
-            proxy.start()
-            urls |= {"PostgreSQL": options.postgresql, "proxy before it": f"grpc://127.0.0.1:{port}"}
+            servers, proxy = server_urls(options.postgresql)
+            urls |= servers
         peer = 0.0
         for title, url in urls.items():
             seconds, most = seconds_of(url, options.workers, options.trials)
-            peer = peer or seconds
             rate = options.workers * options.trials / seconds
-            print(f"{title:16} {rate:6.1f} trials/s  {peer / seconds:5.2f} of SQLite  {most} connections")
+            table.rows.append({"storage": title, "trials/s": rate, "connections": most})
+            if peer:
+                table.ratio(f"{title} over SQLite", peer / seconds)
+            peer = peer or seconds
         if proxy:
             proxy.terminate()
             proxy.join()
+    return table
+
+
+def more(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's own options."""
+    parser.add_argument("--postgresql", help="database to use; studies are added to it")
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--trials", type=int, default=40, help="of each process")
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__, more)

@@ -40,12 +40,15 @@ class Table:
         What a ratio should be at least, where there is an aim.
     notes : list of str
         What one must know to read the table: data, sizes, stated limits.
+    series : dict
+        What was measured on the way, such as curves, by name; written as JSON, not printed.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     ratios: dict[str, float] = field(default_factory=dict)
     aims: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    series: dict[str, Any] = field(default_factory=dict)
 
     def ratio(self, name: str, value: float, aim: float | None = None) -> None:
         """Note a ratio, and what it should be at least."""
@@ -67,7 +70,7 @@ class Table:
         - speed: 1.5 (aim 1.3: reached)
         """
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        lines = [_line(columns), _line(["---"] * len(columns), "|")]
+        lines = [_line(columns), _line(["---"] * len(columns), "|")] if columns else []
         lines += [_line([told(row.get(name, "")) for name in columns]) for row in self.rows]
         ratios = [f"- {name}: {told(value)}{self._verdict(name)}" for name, value in self.ratios.items()]
         return "\n".join([*lines, "", *ratios, *(f"- {note}" for note in self.notes)])

@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from ffnn_points import ROOT, read_points
 from numpy.typing import NDArray
+
+from benchmarks.ffnn_points import ROOT, read_points
 
 TRIALS = ROOT / "experiments" / "report" / "small" / "trials.csv"
 AXES = ("activation", "optimizer", "learning_rate", "penalty", "hidden_layers", "nodes", "tile_size",

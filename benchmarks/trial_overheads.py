@@ -1,28 +1,28 @@
 """Where the time of a trial goes, the first of a process and later ones: compilation, steps, tracking.
 
-    python benchmarks/trial_overheads.py [--data CATALOG] [--trials N] [--cpu] [CASE ...]
+    python -m benchmarks.trial_overheads [--data CATALOG] [--trials N] [--cpu] [CASE ...]
 
 Cases: `tiny-ffnn`, `tiny-unet` (those of the tests), `figure-07` (the report's learning rates, budget small),
-`unet` (experiments/unet.yaml). Compilation is what the first call of a step or a map takes longer than the
-median of later ones: tracing, optimising the graph, choosing kernels. `tracking` is all that MLflow is told
-except pictures; `pictures` are mapped, drawn and logged. The peer of each first trial is the median of later
-ones. Runs go to a store of their own, which is removed. `--cpu` counts the processor's seconds instead of the
-clock's, for machines that are shared.
+`ffnn`, `unet` (the baselines of experiments/). Compilation is what the first call of a step or a map takes
+longer than the median of later ones: tracing, optimising the graph, choosing kernels. `tracking` is all that
+MLflow is told except pictures; `pictures` are drawn and logged. The ratio is a later trial's time over its
+compilation. Runs go to a store of their own, which is removed. `--cpu` counts the processor's seconds instead
+of the clock's, for machines that are shared.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.tables import ROOT, Table, run
 from glacier_ml.learning import training
 from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.parameters import AnyParameters, parse_parameters
@@ -30,7 +30,6 @@ from glacier_ml.studies import tracking, trial
 from glacier_ml.studies.data import load_training_data
 from glacier_ml.studies.experiment import read_experiment
 
-ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("samples", "build", "compile", "steps", "validation", "tracking", "pictures", "rest")
 
 
@@ -94,12 +93,14 @@ def cases() -> dict[str, AnyParameters]:
         "tiny-ffnn": parse_parameters(FFNN, "tests"),
         "tiny-unet": parse_parameters(UNET, "tests"),
         "figure-07": figure.variant("sound", "small").baseline,
-        "unet": read_experiment(ROOT / "experiments" / "unet.yaml").baseline,
+        **{
+            name: read_experiment(ROOT / "experiments" / f"{name}.yaml").baseline for name in ("ffnn", "unet")
+        },
     }
 
 
-def time_trials(parameters: AnyParameters, data: Any, trials: int, stopwatch: Stopwatch) -> None:
-    """Run trials with learning rates of their own, and print the first and the median of the later ones."""
+def time_trials(parameters: AnyParameters, data: Any, trials: int, stopwatch: Stopwatch) -> dict[str, Any]:
+    """Run trials with rates of their own; gives the parts of the first and the medians of later ones."""
     rows = []
     for number in range(trials):
         changed = parameters.model_copy(update={"learning_rate": parameters.learning_rate * 0.9**number})
@@ -111,33 +112,33 @@ def time_trials(parameters: AnyParameters, data: Any, trials: int, stopwatch: St
             ended = stopwatch.clock()
         stopwatch.calls["tracking"].append(stopwatch.clock() - ended)
         rows.append(stopwatch.parts(stopwatch.clock() - begun))
-    later = {part: median(row[part] for row in rows[1:]) for part in PARTS}
-    for label, row in (("first", rows[0]), ("later", later)):
-        total = sum(row.values())
-        told = "  ".join(f"{part} {row[part]:.2f}" for part in PARTS)
-        print(f"  {label}: {total:.2f} s  {told}  compile/total {row['compile'] / total:.2f}", flush=True)
-    print(f"  first / later: {sum(rows[0].values()) / sum(later.values()):.2f}", flush=True)
+    return {"first": rows[0], "later": {part: median(row[part] for row in rows[1:]) for part in PARTS}}
 
 
-def main() -> None:
+def measure(options: argparse.Namespace) -> Table:
     """Time the trials of each case."""
-    known = cases()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", help=f"of {', '.join(known)}; all by default")
-    parser.add_argument("--data", help="catalog; the made scenes by default")
+    start_tensorflow()
+    table, known = Table(), cases()
+    data = load_training_data(options.data, read_experiment(ROOT / "experiments" / "unet.yaml").split_rule)
+    stopwatch = watched(time.process_time if options.cpu else time.perf_counter)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for case in options.cases or known:
+            found = time_trials(known[case], data, options.trials, stopwatch)
+            for which, parts in found.items():
+                table.rows.append({"case": case, "trial": which, "all": sum(parts.values())} | parts)
+            later = found["later"]
+            table.ratio(f"{case}: a later trial over its compilation", sum(later.values()) / later["compile"])
+    clock = "processor's" if options.cpu else "clock's"
+    table.notes = [f"the {clock} seconds; of the {options.trials - 1} later trials the median of each part"]
+    return table
+
+
+def more(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's own options."""
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="all by default")
     parser.add_argument("--trials", type=int, default=4)
     parser.add_argument("--cpu", action="store_true", help="processor's seconds")
-    chosen = parser.parse_args()
-    start_tensorflow()
-    data = load_training_data(chosen.data, read_experiment(ROOT / "experiments" / "unet.yaml").split_rule)
-    stopwatch = watched(time.process_time if chosen.cpu else time.perf_counter)
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
-        for name in chosen.cases or known:
-            print(name, flush=True)
-            time_trials(known[name], data, chosen.trials, stopwatch)
-        os.chdir(ROOT)
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, __doc__, more)

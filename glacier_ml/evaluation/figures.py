@@ -5,7 +5,6 @@ Colours of right and wrong are from Okabe and Ito's palette, which colour-blind 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +13,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from glacier_ml.evaluation.boundaries import pixel_size_m
-from glacier_ml.evaluation.metrics import Confusion, confusion
+from glacier_ml.evaluation.metrics import confusion
 from glacier_ml.evaluation.report.verdict import shown_name
 from glacier_ml.scenes.scene import Scene
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 Image = NDArray[np.float32]
+Photograph = NDArray[np.uint8]
 
 FALSE_COLOUR = ("swir1", "nir", "red")
 NO_DATA = (0.85, 0.85, 0.85)
@@ -37,7 +37,6 @@ OUTCOMES = {
 }
 OUTLINE_COLOUR = (1.0, 0.95, 0.0)
 PANELS_ACROSS = 4
-TRIAL_SIZE = 0.75  # of a panel that every trial draws, against others
 _LONGEST_SIDE = 900  # px drawn of a map: more is not seen and makes files of many megabytes
 _STRETCH = (1, 99)  # percent of the valid pixels at which a band is black and white
 
@@ -75,150 +74,6 @@ def outcome_image(truth: Mask, predicted: Mask, shown: Mask) -> Image:
     return drawn
 
 
-def learning_curve(history: Mapping[str, Sequence[float]], title: str = "Learning curve") -> Figure:
-    """Draw training and validation by epoch, one panel a metric.
-
-    Parameters
-    ----------
-    history : mapping of str to sequence of float
-        Values by epoch under `train/<metric>` and `val/<metric>`; other keys are left out.
-    title : str
-        Above the panels.
-    """
-    from matplotlib.ticker import MaxNLocator
-
-    keys = [key.split("/", 1) for key in history if key.startswith(("train/", "val/"))]
-    metrics = list(dict.fromkeys(metric for _, metric in keys))
-    across = min(max(len(metrics), 1), PANELS_ACROSS)
-    down = max(-(-len(metrics) // PANELS_ACROSS), 1)
-    figure = _grid(4.5 * across, 3.6 * down)
-    for position, metric in enumerate(metrics, start=1):
-        axes = figure.add_subplot(down, across, position)
-        for part, label, colour in (("train", "training", "#0072B2"), ("val", "validation", "#D55E00")):
-            values = history.get(f"{part}/{metric}", ())
-            if len(values):
-                epochs = np.arange(1, len(values) + 1)
-                axes.plot(epochs, values, color=colour, marker=".", label=f"{label}, last {values[-1]:.3f}")
-        _mark_best(axes, metric, history.get(f"val/{metric}", ()))
-        axes.set(xlabel="epoch", ylabel=metric)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    figure.suptitle(title)
-    return figure
-
-
-def _grid(width: float, height: float) -> Figure:
-    """Figure for panels with labels, its margins fixed: laying them out takes as long as all the rest."""
-    figure = new_figure(width, height, layout=None)
-    edges = {
-        "left": 0.65 / width,
-        "right": 1 - 0.15 / width,
-        "bottom": 0.5 / height,
-        "top": 1 - 0.65 / height,
-    }
-    figure.subplots_adjust(**edges, wspace=0.25, hspace=0.3)
-    return figure
-
-
-def _mark_best(axes: Axes, metric: str, values: Sequence[float]) -> None:
-    if not np.isfinite(values).any():
-        return
-    falls = "loss" in metric
-    best = int(np.nanargmin(values) if falls else np.nanargmax(values))
-    axes.axvline(best + 1, color="0.5", linestyle=":", linewidth=1)
-    axes.set_title(f"{metric}: best validation {values[best]:.3f} at epoch {best + 1}", fontsize=9)
-
-
-def confusion_matrix(counts: Confusion, title: str = "Confusion matrix") -> Figure:
-    """Draw the two by two table of pixels, coloured by the share of each true class."""
-    figure = new_figure(4.8, 4.2)
-    axes = figure.add_subplot()
-    table = np.array(
-        [[counts.true_positive, counts.false_negative], [counts.false_positive, counts.true_negative]]
-    )
-    totals = table.sum(axis=1, keepdims=True)
-    shares = np.divide(table, totals, out=np.zeros((2, 2)), where=totals > 0)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), number in np.ndenumerate(table):
-        share = shares[row, column]
-        text = f"{number:,} px\n{100 * share:.1f} % of the true class"
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color="w" if share > 0.6 else "k")
-    axes.set_xticks((0, 1), ("glacier", "not glacier"))
-    axes.set_yticks((0, 1), ("glacier", "not glacier"), rotation=90, va="center")
-    axes.set(xlabel="mapped", ylabel="truth")
-    axes.set_title(
-        f"{title}\nIoU {counts.iou:.3f}, precision {counts.precision:.3f}, recall {counts.recall:.3f}, "
-        f"accuracy {counts.accuracy:.3f}",
-        fontsize=9,
-    )
-    return figure
-
-
-def validation_panel(
-    scene: Scene, mask: Mask, probability: Image, threshold: float, shown: Mask, title: str = ""
-) -> Figure:
-    """Draw false colour, truth, probability and errors; pixels outside `shown` are faded.
-
-    Parameters
-    ----------
-    scene : Scene
-        What the satellite saw.
-    mask, shown : ndarray of bool
-        Glacier, and the validation area; (rows, columns).
-    probability : ndarray
-        float32 (rows, columns); NaN is drawn as no data.
-    threshold : float
-        Glacier at or above.
-    title : str
-        Above the panels; the scene's name without it.
-    """
-    counted = shown & scene.valid & np.isfinite(probability)
-    scored, share = confusion(mask, probability >= threshold, counted), _percent(mask, counted)
-    text = plain(title or scene.name) + f", {np.count_nonzero(counted):,} validation pixels"
-    names = (
-        "false colour (SWIR1, NIR, red)",
-        f"truth: glacier {share}",
-        f"probability, threshold {threshold:.2f}",
-        f"errors: IoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}",
-    )
-    step = display_step(scene.shape)
-    mask, probability, shown, counted = every(step, mask, probability, shown, counted)
-    return _draw_panel(thinned(scene, step), mask, probability, threshold, shown, counted, names, text)
-
-
-def _draw_panel(
-    scene: Scene,
-    mask: Mask,
-    probability: Image,
-    threshold: float,
-    shown: Mask,
-    counted: Mask,
-    names: Sequence[str],
-    text: str,
-) -> Figure:
-    truth = np.where(mask[..., None], OUTCOMES["glacier, mapped"], OUTCOMES["not glacier, left out"])
-    images = (
-        _faded(false_colour(scene), shown),
-        _faded(truth, shown & scene.valid),
-        np.where(counted, probability, np.nan),
-        outcome_image(mask, probability >= threshold, counted),
-    )
-    width, height = panel_size(scene.shape, 4)
-    figure = new_figure(TRIAL_SIZE * width, TRIAL_SIZE * height)
-    for position, (name, image) in enumerate(zip(names, images, strict=True), start=1):
-        axes = figure.add_subplot(1, 4, position)
-        if image.ndim == 2:
-            _show_probability(figure, axes, image)
-        else:
-            show_panel(axes, image)
-        axes.set_title(name, fontsize=9)
-        add_scale_bar(axes, scene)
-    _add_outcomes(figure)
-    figure.suptitle(text)
-    return figure
-
-
 def every(step: int, *maps: NDArray) -> list[NDArray]:
     """Every so many pixels of maps, along rows and columns."""
     return [one[::step, ::step] for one in maps]
@@ -244,7 +99,7 @@ def comparison_maps(maps: SceneMaps) -> Figure:
     axes = figure.add_subplot(rows, columns, 1)
     show_panel(axes, false_colour(scene))
     add_outline(axes, maps.truth, scene.valid)
-    axes.set_title(f"false colour, true outline ({_percent(maps.truth, maps.valid)} glacier)", fontsize=9)
+    axes.set_title(f"false colour, true outline ({percent(maps.truth, maps.valid)} glacier)", fontsize=9)
     add_scale_bar(axes, scene)
     for position, (name, (mask, *others)) in enumerate(masks.items(), start=2):
         scored = confusion(maps.truth, mask, maps.valid)
@@ -253,7 +108,7 @@ def comparison_maps(maps: SceneMaps) -> Figure:
         show_panel(axes, outcome_image(maps.truth, mask, maps.valid))
         axes.set_title(f"{name}\nIoU {scored.iou:.3f}, accuracy {scored.accuracy:.3f}", fontsize=9)
         add_scale_bar(axes, scene)
-    _add_outcomes(figure)
+    add_outcomes(figure)
     figure.suptitle(plain(scene.name) + f", {np.count_nonzero(maps.valid):,} valid pixels")
     return figure
 
@@ -265,10 +120,10 @@ def preview(scene: Scene, probability: Image, threshold: float) -> Figure:
     axes = figure.add_subplot(1, 2, 1)
     show_panel(axes, false_colour(scene))
     add_outline(axes, mapped, scene.valid)
-    axes.set_title(f"mapped outline: {_percent(mapped, scene.valid)} glacier", fontsize=9)
+    axes.set_title(f"mapped outline: {percent(mapped, scene.valid)} glacier", fontsize=9)
     add_scale_bar(axes, scene)
     axes = figure.add_subplot(1, 2, 2)
-    _show_probability(figure, axes, np.where(scene.valid, probability, np.nan))
+    show_probability(figure, axes, np.where(scene.valid, probability, np.nan))
     axes.set_title(f"probability, threshold {threshold:.2f}", fontsize=9)
     add_scale_bar(axes, scene)
     date = scene.provenance.get("date")
@@ -315,17 +170,25 @@ def show_panel(axes: Axes, image: NDArray[Any], **options: Any) -> Any:
     return axes.imshow(image[::step, ::step], extent=extent, interpolation="nearest", **options)
 
 
-def _show_probability(figure: Figure, axes: Axes, probability: NDArray[np.floating]) -> None:
+def show_probability(
+    figure: Figure, axes: Axes, probability: NDArray[np.floating], bar: Axes | None = None
+) -> None:
+    """Draw a probability with a colour bar, beside the panel or in axes of its own."""
     from matplotlib import colormaps
 
     drawn = show_panel(
         axes, probability, cmap=colormaps["viridis"].with_extremes(bad=NO_DATA), vmin=0, vmax=1
     )
-    figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.02)
+    if bar is None:
+        figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.02)
+    else:
+        figure.colorbar(drawn, cax=bar)
 
 
-def _faded(image: NDArray[np.floating], shown: Mask) -> NDArray[np.floating]:
-    return np.where(shown[..., None], image, 0.75 * np.array(NO_DATA) + 0.25 * image)
+def faded(image: NDArray[np.floating], shown: Mask) -> NDArray[np.floating]:
+    """Image that is shown in part, the rest of it faded to grey."""
+    pale = np.array([0.75 * level for level in NO_DATA], dtype=np.float32)
+    return np.where(shown[..., None], image, pale + np.float32(0.25) * image)
 
 
 def add_outline(axes: Axes, mask: Mask, valid: Mask) -> None:
@@ -337,7 +200,8 @@ def add_outline(axes: Axes, mask: Mask, valid: Mask) -> None:
         axes.contour(columns, rows, thin, levels=[0.5], colors=[OUTLINE_COLOUR], linewidths=0.7)
 
 
-def _add_outcomes(figure: Figure) -> None:
+def add_outcomes(figure: Figure) -> None:
+    """Legend of the outcomes below the panels."""
     from matplotlib.patches import Patch
 
     keys = [Patch(facecolor=colour, label=name) for name, colour in OUTCOMES.items()]
@@ -368,6 +232,12 @@ def round_length(length: float) -> float:
     return float(max(factor * power for factor in (1, 2, 5) if factor * power <= length * (1 + 1e-9)))
 
 
-def _percent(mask: Mask, counted: Mask) -> str:
+def as_bytes(image: NDArray[np.floating]) -> Photograph:
+    """Colours 0 to 1 as bytes, which are drawn and written faster."""
+    return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
+
+
+def percent(mask: Mask, counted: Mask) -> str:
+    """Share of the counted pixels that a mask holds, in words."""
     total = np.count_nonzero(counted)
     return f"{100 * np.count_nonzero(mask & counted) / total:.1f} %" if total else "nothing"

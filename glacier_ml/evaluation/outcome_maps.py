@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glacier_ml.evaluation.figures import (
     OUTCOMES,
     Image,
     Mask,
+    Photograph,
+    as_bytes,
     every,
     false_colour,
     new_figure,
@@ -19,7 +20,6 @@ from glacier_ml.evaluation.figures import (
 )
 from glacier_ml.scenes.scene import Scene
 
-Photograph = NDArray[np.uint8]
 MAP_SIDE = 384  # px of a map, without its legend
 
 
@@ -42,11 +42,7 @@ def outcome_map(scene: Scene, mask: Mask, probability: Image, threshold: float, 
     drawn = 0.6 * false_colour(scene).mean(axis=-1, keepdims=True).repeat(3, axis=-1) + 0.4
     outcomes = outcome_image(mask, probability >= threshold, counted)
     drawn[counted] = outcomes[counted]
-    return np.concatenate([_bytes(drawn), _legend(drawn.shape[1])])
-
-
-def _bytes(image: Image) -> Photograph:
-    return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
+    return np.concatenate([as_bytes(drawn), _legend(drawn.shape[1])])
 
 
 @lru_cache(maxsize=16)

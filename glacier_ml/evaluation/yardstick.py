@@ -14,14 +14,37 @@ from glacier_ml.learning.splits import number_blocks
 
 if TYPE_CHECKING:
     from glacier_ml.scenes.catalog import LabelledScene
+    from glacier_ml.scenes.scene import Scene
 
 Metrics = dict[str, float]
 BLOCK_SIDE = 64  # of the blocks that pixels are counted by [px]
 Mask = NDArray[np.bool_]
 
 
+class KeptMaps:
+    """A network's maps of chosen pixels, computed when first asked for and kept for whoever asks again.
+
+    They are those of the network as it was then. Of a scene the chosen pixels alone are kept.
+    """
+
+    def __init__(self, classifier: NetworkClassifier) -> None:
+        self.classifier, self.threshold = classifier, classifier.threshold
+        self._kept: dict[str, tuple[Mask, NDArray[np.float32]]] = {}
+
+    def probability(self, scene: Scene, wanted: Mask) -> NDArray[np.float32]:
+        """Map a scene's wanted pixels, as the classifier's own method; NaN elsewhere."""
+        pixels, values = self._kept.get(scene.name, (None, None))
+        if pixels is None or not np.array_equal(pixels, wanted):
+            mapped = self.classifier.probability(scene, wanted)
+            self._kept[scene.name] = wanted, mapped[wanted]
+            return mapped
+        mapped = np.full(wanted.shape, np.nan, dtype=np.float32)
+        mapped[wanted] = values
+        return mapped
+
+
 def measure(
-    classifier: NetworkClassifier,
+    classifier: NetworkClassifier | KeptMaps,
     scenes: Sequence[LabelledScene],
     pixels: Callable[[str], Mask],
     prefix: str = "val/",
@@ -58,7 +81,7 @@ def measure(
 
 
 def block_counts(
-    classifier: NetworkClassifier,
+    classifier: NetworkClassifier | KeptMaps,
     scenes: Sequence[LabelledScene],
     pixels: Callable[[str], Mask],
     side: int = BLOCK_SIDE,
@@ -93,7 +116,9 @@ def block_counts(
     return {"side": side, "threshold": threshold, "scenes": told}
 
 
-def score(classifier: NetworkClassifier, scene: LabelledScene, pixels: Mask) -> tuple[Confusion, float]:
+def score(
+    classifier: NetworkClassifier | KeptMaps, scene: LabelledScene, pixels: Mask
+) -> tuple[Confusion, float]:
     """Confusion and mean cross-entropy of one scene's chosen pixels; no pixel gives (empty, 0)."""
     if not pixels.any():
         return Confusion(0, 0, 0, 0), 0.0

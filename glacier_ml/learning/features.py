@@ -23,6 +23,8 @@ PIXELS_AT_ONCE = 16_384
 
 # Reflectance below which a ratio or an index is noise: about one DN of Landsat 5's bands (typical value).
 FLOOR = np.float32(0.005)
+# Of which features are computed together: intermediate results stay small, and in the processor's cache.
+PIXELS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -128,6 +128,9 @@ class Samples:
             scene = self.scenes[owner]
             number = int((owners == owner).sum())
             chosen = random.choice(scene.pixels, size=number)
+            if size == 1:  # single pixels have no corner to draw
+                pieces.append(_pick(scene, chosen))
+                continue
             corners = np.stack(np.unravel_index(chosen, scene.target.shape[:2]), axis=1)
             corners = corners - random.integers(size, size=(number, 2))
             corners = np.clip(corners, 0, np.array(scene.target.shape[:2]) - size)
@@ -151,6 +154,12 @@ class Samples:
             noise = random.standard_normal(stack.shape, dtype=np.float32) * np.float32(self.parameters.noise)
             stack = np.where((stack != 0).any(axis=-1, keepdims=True), stack + noise, np.float32(0))
         return stack
+
+
+def _pick(scene: TrainingScene, pixels: NDArray[np.int64]) -> tuple[Array, NDArray[np.bool_]]:
+    """Tiles of one pixel each, in a third of the time that `_gather` takes."""
+    stack = scene.stack.reshape(-1, scene.stack.shape[-1]).take(pixels, axis=0)
+    return stack[:, None, None], scene.target.reshape(-1, 2).take(pixels, axis=0)[:, None, None]
 
 
 def _gather(scene: TrainingScene, corners: NDArray[np.int64], size: int) -> tuple[Array, NDArray[np.bool_]]:
@@ -268,29 +277,47 @@ def feature_statistics(scenes: Sequence[LabelledScene], split: Split, features: 
     values = store.array(
         "statistics",
         (tuple(depends_on), chosen.features),
-        lambda: _statistics([_draw(scene, split, chosen) for scene in drawn_from]),
+        lambda: _statistics(_draw(scene, split, chosen) for scene in drawn_from),
     )
     return FeatureStatistics(*values)
 
 
-def _draw(scene: LabelledScene, split: Split, chosen: FeatureSet) -> NDArray[np.float64]:
+def _draw(scene: LabelledScene, split: Split, chosen: FeatureSet) -> Array:
     """Features (pixels, features) of evenly drawn training pixels of a scene."""
     training = np.flatnonzero(split.training(scene.scene.name))
     pixels = training[:: max(1, len(training) // STATISTICS_PIXELS)]
     if isinstance(scene.scene, StoredScene):
         values = scene_features(scene.scene, chosen)
-        return values.reshape(-1, values.shape[-1])[pixels].astype(np.float64)
+        return values.reshape(-1, values.shape[-1])[pixels]
     stack = scene.scene.stack(chosen.bands).reshape(-1, len(chosen.bands))[pixels]
-    return compute_features(stack, chosen.bands, chosen).astype(np.float64)
+    return compute_features(stack, chosen.bands, chosen)
 
 
-def _statistics(drawn: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Mean, variance and the two quantiles (4, features)."""
-    mean = np.mean([values.mean(axis=0) for values in drawn], axis=0)
-    squares = np.mean([(values**2).mean(axis=0) for values in drawn], axis=0)
-    fewer = [values[:: max(1, len(values) // RANGE_PIXELS)] for values in drawn]
-    weights = np.concatenate([np.full(len(values), 1 / len(values)) for values in fewer])
-    quantiles = np.quantile(
-        np.concatenate(fewer), RANGE_QUANTILES, axis=0, weights=weights, method="inverted_cdf"
-    )
-    return np.stack([mean, np.maximum(squares - mean**2, 1e-6), *quantiles])
+def _statistics(drawn: Iterable[Array]) -> NDArray[np.float64]:
+    """Mean, variance and the two quantiles (4, features) of scenes' pixels, one scene after the other."""
+    means, squares, columns = [], [], []
+    for values in drawn:
+        wide = values.astype(np.float64)
+        means.append(wide.mean(axis=0))
+        squares.append((wide**2).mean(axis=0))
+        fewer = values[:: max(1, len(values) // RANGE_PIXELS)]
+        columns.append(np.sort(fewer.T, axis=1))
+    mean = np.mean(means, axis=0)
+    quantiles = [[_quantile(one, share) for one in zip(*columns, strict=True)] for share in RANGE_QUANTILES]
+    return np.stack([mean, np.maximum(np.mean(squares, axis=0) - mean**2, 1e-6), *quantiles])
+
+
+def _quantile(parts: Sequence[Array], share: float) -> float:
+    """Smallest value that a share of the pixels does not exceed, each part (sorted) counting alike.
+
+    By halving: to sort all parts together would take more than twice the time and memory for twice the parts.
+
+    >>> _quantile([np.float32([1, 2]), np.float32([0, 0, 3, 5])], 0.75)
+    2.0
+    """
+    high = np.float32(max(part[-1] for part in parts))
+    low = np.nextafter(min(part[0] for part in parts), np.float32(-np.inf))
+    while low < (middle := low + (high - low) / 2) < high:
+        reached = np.mean([np.searchsorted(part, middle, side="right") / len(part) for part in parts])
+        low, high = (low, middle) if reached >= share else (middle, high)
+    return float(high)

@@ -132,26 +132,42 @@ def _blended_rows(
 ) -> Iterator[tuple[int, Array]]:
     """Windows that overlap; what one row of windows leaves over waits for the next one."""
     rows, columns = shape
-    width = window_origins(columns, WINDOW, overlap)[-1] + WINDOW
     mosaic = Mosaic((WINDOW, columns), WINDOW, overlap)
     origins = window_origins(rows, WINDOW, overlap)
-
-    def fed(row: int) -> tuple[int, Array, Mask]:
-        # The last windows reach beyond the scene, which is reflected there: as many rows before its end.
-        first = max(0, min(row, 2 * rows - row - WINDOW))
-        features, wanted = read(first, min(row + WINDOW, rows))
-        return row, reflect_to(features, row - first + WINDOW, width)[row - first :], wanted[row - first :]
-
-    for row, padded, wanted in ahead(fed, origins):
-        places = [place for _, place in windows((WINDOW, columns), WINDOW, overlap, wanted)]
-        for start in range(0, len(places), WINDOWS_AT_ONCE):
-            some = places[start : start + WINDOWS_AT_ONCE]
-            batch = np.stack([padded[:WINDOW, column : column + WINDOW] for column in some])
-            for values, column in zip(run(batch), some, strict=True):
-                mosaic.add(values, 0, column)
+    # The last windows reach beyond the scene, which is reflected there: as many rows before its end.
+    firsts = [max(0, min(row, 2 * rows - row - WINDOW)) for row in origins]
+    spans = [(first, min(row + WINDOW, rows)) for row, first in zip(origins, firsts, strict=True)]
+    strips = ahead(lambda span: read(*span), spans)
+    for row, first in zip(origins, firsts, strict=True):
+        # No features are held here, so that those of the next strip take their place in memory.
+        wanted = _add_windows(run, mosaic, *next(strips), row - first, overlap)
         done = rows - row if row == origins[-1] else WINDOW - overlap
         yield row, np.where(wanted[:done], mosaic.stitched()[:done], np.float32(np.nan))
         mosaic = mosaic.moved_up(WINDOW - overlap)
+
+
+def _add_windows(
+    run: Network, mosaic: Mosaic, features: Array, wanted: Mask, before: int, overlap: int
+) -> Mask:
+    """Map a row of windows, which begins after `before` rows of a strip, into the mosaic of its rows.
+
+    Gives which pixels of these are wanted.
+    """
+    columns = wanted.shape[1]
+    places = [place for _, place in windows((WINDOW, columns), WINDOW, overlap, wanted[before:])]
+    for start in range(0, len(places), WINDOWS_AT_ONCE):
+        some = places[start : start + WINDOWS_AT_ONCE]
+        batch = np.stack([_window(features, before, column) for column in some])
+        for values, column in zip(run(batch), some, strict=True):
+            mosaic.add(values, 0, column)
+    return wanted[before:]
+
+
+def _window(features: Array, row: int, column: int) -> Array:
+    """A window (WINDOW, WINDOW, features) of a strip, reflected where it reaches beyond."""
+    left = max(0, min(column, 2 * features.shape[1] - column - WINDOW))
+    piece = reflect_to(features[:, left : column + WINDOW], row + WINDOW, column - left + WINDOW)
+    return piece[row : row + WINDOW, column - left : column - left + WINDOW]
 
 
 def _cropped_rows(
@@ -160,13 +176,11 @@ def _cropped_rows(
     """Windows of which the middle is kept; at the scene's edges they end with it, as one pass would."""
     rows, columns = shape
     height, width = (-(-length // stride) * stride for length in shape)  # reflected up to the next stride
-
-    def fed(top: int) -> tuple[int, int, Array, Mask]:
-        first, last = max(0, top - halo), min(height, top + CORE + halo)
-        features, wanted = read(first, min(last, rows))
-        return top, first, reflect_to(features, last - first, width), wanted
-
-    for top, first, padded, wanted in ahead(fed, range(0, rows, CORE)):
+    tops = range(0, rows, CORE)
+    spans = [(max(0, top - halo), min(height, top + CORE + halo)) for top in tops]
+    strips = ahead(lambda span: read(span[0], min(span[1], rows)), spans)
+    for top, (first, last), (features, wanted) in zip(tops, spans, strips, strict=True):
+        padded = reflect_to(features, last - first, width)
         kept = min(CORE, rows - top)
         piece = np.full((kept, columns), np.nan, dtype=np.float32)
         inner = slice(top - first, top - first + kept)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,12 @@ from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.features import feature_set
 from glacier_ml.learning.networks import build_network, training_bytes
+from glacier_ml.learning.optimization import WeightUpdate
 from glacier_ml.learning.parameters import AnyParameters
 from glacier_ml.learning.recipe import ReportSamples, collect_report_samples
 from glacier_ml.learning.samples import FeatureStatistics, Samples, collect_samples, feature_statistics
 from glacier_ml.learning.splits import Split
+from glacier_ml.scenes.ahead import ahead
 
 if TYPE_CHECKING:
     import keras
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from glacier_ml.scenes.catalog import LabelledScene
 
 Metrics = dict[str, float]
-WEIGHT_DECAY = 1e-4  # of AdamW; typical value, chosen here
 CALL_STEPS, CALL_PIXELS = 128, 16_384  # that go to TensorFlow in one call at most; chosen here
-WARM_UP = 0.05  # share of the steps over which a cosine schedule rises; typical value, chosen here
 
 
 class TrainingFailed(Exception):  # noqa: N818 - it ends a trial, not the program
@@ -74,9 +73,8 @@ class Fitted:
     def record(self, metrics: Metrics, monitor: str, keep_best: bool = True) -> None:
         """Note an epoch, and keep the network's weights where it is the best so far."""
         self.history.append(metrics)
-        sign = -1 if monitor == "val/loss" else 1
-        if len(self.history) == 1 or sign * metrics[monitor] > sign * self.best[monitor]:
-            self.best_epoch = len(self.history) - 1
+        self.best_epoch = best_of(self.history, monitor)
+        if self.best_epoch == len(self.history) - 1:
             self.weights = self.classifier.network.get_weights() if keep_best else []
 
     def finish(self) -> None:
@@ -90,6 +88,12 @@ class Fitted:
     def best(self) -> Metrics:
         """Metrics of the best epoch; after a training without `keep_best`, of the last."""
         return self.history[self.best_epoch]
+
+
+def best_of(history: Sequence[Metrics], monitor: str) -> int:
+    """Index of the epoch with the best `monitor`, of equal ones the first."""
+    sign = -1 if monitor == "val/loss" else 1
+    return max(range(len(history)), key=lambda epoch: sign * history[epoch][monitor])
 
 
 def fit(
@@ -175,11 +179,9 @@ class TrainingStep:
         import tensorflow as tf
 
         self.network, self.dice = network, parameters.dice
-        self.optimizer = build_optimizer(parameters)
-        self.optimizer.build(network.trainable_variables)
-        self.schedule = build_schedule(parameters, steps * parameters.epochs)
+        self.update = WeightUpdate(network, parameters, steps * parameters.epochs)
         self._gradients = tf.function(self._differentiate, reduce_retracing=True, autograph=False)
-        self._apply = tf.function(self._update, autograph=False)
+        self._apply = tf.function(self.update, autograph=False)
         self._steps: Any = None  # traced when first needed
 
     def take(self, batches: Sequence[tuple[NDArray, NDArray]]) -> NDArray[np.float64]:
@@ -201,14 +203,9 @@ class TrainingStep:
         for number in tf.range(tf.shape(features)[0]):
             total = tf.maximum(tf.reduce_sum(target[number, ..., 1]), 1e-9)
             gradients, counts = self._differentiate(features[number], target[number], total, 1.0)
-            self._update(gradients)
+            self.update(gradients)
             sums += counts
         return sums
-
-    def _update(self, gradients: Any) -> None:
-        if self.schedule:  # asked once a step: the optimiser itself would trace it for each of its variables
-            self.optimizer.learning_rate = self.schedule(self.optimizer.iterations)
-        self.optimizer.apply(gradients)
 
     def __call__(self, features: NDArray, target: NDArray, pieces: int) -> NDArray[np.float64]:
         """Take one step; gives the loss and the pixels (all, hits, false alarms, misses, correct)."""
@@ -233,7 +230,7 @@ class TrainingStep:
                 loss += self.dice * soft_dice(label, tf.sigmoid(logit), weight) / pieces
             if penalties := self.network.losses:
                 loss += tf.add_n(penalties) / pieces
-            scaled = self.optimizer.scale_loss(loss)
+            scaled = self.update.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.network.trainable_variables)
         glacier, mapped = label > 0.5, logit > 0
         counted = tf.cast(weight > 0, tf.float32)
@@ -259,41 +256,6 @@ def soft_dice(label: Any, probability: Any, weight: Any) -> Any:
     overlap = tf.reduce_sum(weight * label * probability)
     size = tf.reduce_sum(weight * (label + probability))
     return 1 - (2 * overlap + 1) / (size + 1)  # the 1 keeps tiles without glacier defined
-
-
-def build_schedule(parameters: AnyParameters, steps: int) -> Any:
-    """Build the learning rate's course over `steps` steps: step to rate; None where it stays as it is."""
-    from keras import optimizers
-
-    if parameters.schedule == "fixed":
-        return None
-    rate, warm = parameters.learning_rate, int(WARM_UP * steps)
-    return optimizers.schedules.CosineDecay(
-        rate / 10 if warm else rate, max(1, steps - warm), warmup_target=rate, warmup_steps=warm
-    )
-
-
-def build_optimizer(parameters: AnyParameters) -> Any:
-    """Build the optimiser; its learning rate is a variable, for the schedule to set."""
-    from keras import optimizers
-
-    shared = {
-        "learning_rate": parameters.learning_rate,
-        "clipnorm": None,
-        "global_clipnorm": parameters.clip_norm or None,
-    }
-    if parameters.optimizer == "sgd":
-        optimizer = optimizers.SGD(momentum=parameters.momentum, **shared)
-    elif parameters.optimizer == "adam":
-        optimizer = optimizers.Adam(**shared)
-    else:
-        optimizer = optimizers.AdamW(weight_decay=WEIGHT_DECAY, **shared)
-    # Keras sums over replicas, of which there is one, by an operation with a gradient of its own: TensorFlow
-    # registers that for good, and with it the graph of every training.
-    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
-    if parameters.precision == "mixed_float16":  # half precision underflows without a scaled loss
-        return optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
 
 
 def _start(
@@ -374,16 +336,11 @@ def _prefetched(
     def cut(first: int) -> list[tuple[NDArray, NDArray]]:
         return [samples.batch(epoch, step) for step in range(first, min(first + at_once, samples.steps))]
 
-    with ThreadPoolExecutor(1) as pool:
-        upcoming = pool.submit(cut, 0)
-        for first in range(0, samples.steps, at_once):
-            batches = upcoming.result()
-            if first + at_once < samples.steps:
-                upcoming = pool.submit(cut, first + at_once)
-            shorter = len(batches) > 1 and len(batches[-1][0]) < len(batches[0][0])
-            yield batches[:-1] if shorter else batches
-            if shorter:  # the last batch of the report's epochs
-                yield batches[-1:]
+    for batches in ahead(cut, range(0, samples.steps, at_once)):
+        shorter = len(batches) > 1 and len(batches[-1][0]) < len(batches[0][0])
+        yield batches[:-1] if shorter else batches
+        if shorter:  # the last batch of the report's epochs
+            yield batches[-1:]
 
 
 def _pieces(features: NDArray, target: NDArray, pieces: int) -> Iterator[tuple[NDArray, NDArray]]:

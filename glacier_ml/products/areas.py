@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
@@ -53,10 +55,8 @@ class AreaSum:
 
     def add(self, row: int, mask: NDArray[np.bool_]) -> None:
         """Add the rows (rows, columns) of the mask that begin at `row`."""
-        down = self._down[row : row + len(mask)]
-        near = down.any(axis=0)  # the other nodes are above or below
-        by_node = down[:, near].T @ mask @ self._across
-        self.km2 += float((by_node * self._areas[near]).sum()) / 1e6
+        by_node = self._down[row : row + len(mask)].T @ (mask.astype(np.float64) @ self._across)
+        self.km2 += float((by_node * self._areas).sum()) / 1e6
 
 
 def pixel_areas(grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -106,7 +106,9 @@ def _nodes(length: int) -> NDArray[np.float64]:
     return np.linspace(0, length - 1, 1 + -(-(length - 1) // _NODE_SPACING))
 
 
-def _weights(length: int, nodes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(length, nodes) linear interpolation from the nodes to every pixel."""
+def _weights(length: int, nodes: NDArray[np.float64]) -> Any:
+    """Linear interpolation from the nodes to every pixel: sparse (length, nodes), at most two in a row."""
+    from scipy.sparse import csr_array
+
     pixels = np.arange(length)
-    return np.stack([np.interp(pixels, nodes, hat) for hat in np.eye(len(nodes))], axis=1)
+    return csr_array(np.stack([np.interp(pixels, nodes, hat) for hat in np.eye(len(nodes))], axis=1))

@@ -28,7 +28,7 @@ from glacier_ml.products.strips import UNUSUAL_SHARE, RangeCheck, SceneStrips
 from glacier_ml.scenes.ahead import behind
 from glacier_ml.scenes.catalog import CatalogEntry
 from glacier_ml.scenes.rasters import lies_on_earth
-from glacier_ml.scenes.scene import Scene, check_bands, check_quantity
+from glacier_ml.scenes.scene import check_bands, check_quantity
 from glacier_ml.scenes.sources import Source
 
 Progress = Callable[[int], Any]
@@ -156,14 +156,16 @@ def _write(job: Job, source: Source, partial: Path, key: str | None, progress: P
     strips, check = SceneStrips(source, classifier.bands), RangeCheck(classifier)
     with MapWriter(partial, source.name, source.grid, threshold, options.encoding, members) as writer:
 
-        def keep(scene: Scene, probabilities: NDArray[np.float32]) -> None:
+        def note(row: int, probabilities: NDArray[np.float32]) -> None:
+            scene = strips(row, row + probabilities.shape[1])
             check.add(scene)
             writer.add(scene, probabilities)
             progress(scene.valid.size)
 
-        with behind(keep) as later:
+        # While a piece is written the next one is mapped, and what the one after that needs is read.
+        with behind(note) as later:
             for row, probabilities in member_rows(classifier, strips, source.grid.shape, options.stitching):
-                later(strips(row, row + probabilities.shape[1]), probabilities)
+                later(row, probabilities)
         if not writer.valid:
             bands = ", ".join(source.layers)
             raise GlacierError(

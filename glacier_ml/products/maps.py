@@ -199,10 +199,11 @@ def entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
     >>> entropy(np.array([0.0, 0.5, 0.11], dtype=np.float32)).round(2).tolist()
     [0.0, 1.0, 0.5]
     """
+    p = probability.astype(np.float32)
     tiny = np.finfo(np.float32).tiny  # 0 log 0 is 0
-    both = (probability, 1 - probability)
-    first, second = (part * np.log2(np.maximum(part, tiny)) for part in both)
-    return np.abs(first + second)
+    bits = -p * np.log2(np.maximum(p, tiny)) - (1 - p) * np.log2(np.maximum(1 - p, tiny))
+    entropies: NDArray[np.float32] = np.abs(bits)
+    return entropies
 
 
 def check_encoding(encoding: str) -> None:

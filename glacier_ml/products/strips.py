@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from affine import Affine
@@ -13,9 +15,11 @@ from rasterio.windows import Window
 from glacier_ml.evaluation.figures import FALSE_COLOUR, display_step
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.ensembles import Ensemble
-from glacier_ml.learning.features import PIXELS_AT_ONCE
 from glacier_ml.scenes.scene import CEILING_SHARE, SATURATION, Grid, Scene
 from glacier_ml.scenes.sources import Source
+
+PIXELS_CHECKED = 100_000
+"""Of a strip, at least, that are compared with the range of training, where it has as many."""
 
 UNUSUAL_SHARE = 0.2
 """Share of a scene's pixels outside a feature's range in training from which on the scene is unusual."""
@@ -124,24 +128,20 @@ class RangeCheck:
         self._valid = 0
 
     def add(self, scene: Scene) -> None:
-        """Count a strip."""
-        if not self._networks:
+        """Count a strip; of a large one every nth row and column, which then stand for n x n pixels each."""
+        if not self._networks or not scene.valid.any():
             return
-        self._valid += int(np.count_nonzero(scene.valid))
-        at_once = max(1, PIXELS_AT_ONCE // scene.shape[1])
-        for top in range(0, scene.shape[0], at_once):
-            self._count(scene.rows(top, min(top + at_once, scene.shape[0])))
-
-    def _count(self, scene: Scene) -> None:
+        step = math.isqrt(max(1, scene.valid.size // PIXELS_CHECKED))
+        scene = _thinned(scene, step)
+        self._valid += int(scene.valid.sum()) * step**2
         features: dict[tuple[str, ...], NDArray[np.float32]] = {}
         for network, outside in zip(self._networks, self._outside, strict=True):
             names = network.feature_names
             if names not in features:
-                features[names] = network.features(scene)
+                features[names] = network.features(scene)[scene.valid]
             for name, (low, high) in network.feature_range.items():
-                values = features[names][..., names.index(name)]
-                beyond = (values < low) | (values > high)
-                outside[name] += int(np.count_nonzero(beyond & scene.valid))
+                values = features[names][:, names.index(name)]
+                outside[name] += int(((values < low) | (values > high)).sum()) * step**2
 
     @property
     def known(self) -> bool:
@@ -153,6 +153,18 @@ class RangeCheck:
         names = dict.fromkeys(name for outside in self._outside for name in outside)
         largest = {name: max(outside.get(name, 0) for outside in self._outside) for name in names}
         return {name: outside / self._valid for name, outside in largest.items() if self._valid}
+
+
+def _thinned(scene: Scene, step: int) -> Scene:
+    """Every nth row and column of a scene."""
+    if step == 1:
+        return scene
+    thin = slice(None, None, step), slice(None, None, step)
+    valid = scene.valid[thin]
+    bands = {name: values[thin] for name, values in scene.bands.items()}
+    quality = {name: values[thin] for name, values in scene.quality.items()}
+    grid = Grid(scene.grid.crs, scene.grid.transform @ Affine.scale(step), valid.shape)
+    return replace(scene, bands=bands, quality=quality, valid=valid, grid=grid)
 
 
 class Thumbnail:

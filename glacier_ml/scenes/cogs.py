@@ -78,11 +78,12 @@ class StripWriter:
         self.path, self.profile = path, profile
         self._plain = path.with_name(f".{path.name}")
         self._row, self._checksums = 0, [0] * bands
-        # Not compressed: it is only written to make a COG of.
+        # Tiled, and not compressed, which takes longer than writing: it is only written to make a COG of.
         self._dataset = rasterio.open(
             self._plain, "w", driver="GTiff", height=grid.shape[0], width=grid.shape[1], count=bands,
             dtype=dtype, crs=grid.crs, transform=grid.transform, nodata=profile.nodata, tiled=True,
-            blockxsize=profile.block, blockysize=profile.block, bigtiff="if_safer", interleave="band",
+            blockxsize=profile.block, blockysize=profile.block,
+            bigtiff="if_safer", interleave="band",
         )  # fmt: skip
 
     def __enter__(self) -> StripWriter:

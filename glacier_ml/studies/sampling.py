@@ -12,6 +12,8 @@ from glacier_ml.studies.experiment import Choices, Experiment
 if TYPE_CHECKING:
     import optuna
 
+FEWEST_WAITING, MOST_WAITING = 8, 16  # points of a grid, while there are any left
+
 
 def suggest(trial: optuna.Trial, experiment: Experiment) -> dict[str, Any]:
     """Let a trial choose a value of each searched parameter."""
@@ -62,6 +64,24 @@ def first_points(experiment: Experiment) -> list[dict[str, Any]]:
     grid = product(*(map(_word, space.probes) for space in experiment.search.values()))
     points = [dict(zip(experiment.search, point, strict=True)) for point in grid]
     return [baseline, *(point for point in points if point != baseline)]
+
+
+def queue_points(study: optuna.Study, experiment: Experiment) -> None:
+    """Queue those of the first points that no trial has tried yet, a grid's a few at a time.
+
+    A storage reads every trial that waits anew whenever somebody looks: with all points of a large grid
+    waiting a trial would take the longer, the larger the grid is.
+    """
+    from optuna.trial import TrialState
+
+    waiting = len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+    if waiting >= FEWEST_WAITING:
+        return
+    known = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
+    tried = {frozenset(values.items()) for values in known if values}
+    left = [point for point in first_points(experiment) if frozenset(point.items()) not in tried]
+    for point in left[: MOST_WAITING - waiting]:
+        study.enqueue_trial(point)
 
 
 def _word(value: Any) -> Any:

@@ -22,7 +22,7 @@ from glacier_ml.studies.outages import outage, stop_for
 from glacier_ml.studies.processes import heed, own_name, unbroken
 from glacier_ml.studies.progress import Progress
 from glacier_ml.studies.records import count_states, end_of, finished_trials, trial_records
-from glacier_ml.studies.sampling import pruner_for, sampler_for, suggest
+from glacier_ml.studies.sampling import pruner_for, queue_points, sampler_for, suggest
 from glacier_ml.studies.stopping import Watch
 from glacier_ml.studies.trial import run_trial
 
@@ -278,11 +278,14 @@ def _is_open(study: optuna.Study, search: Search) -> bool:
 
 
 def _is_exhausted(study: optuna.Study, experiment: Experiment) -> bool:
-    """Whether every point of a grid was tried."""
+    """Whether every point of a grid was tried; queues further ones first."""
     from optuna.trial import TrialState
 
+    if experiment.sampler != "grid":
+        return False
+    queue_points(study, experiment)
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    return experiment.sampler == "grid" and not waiting
+    return not waiting
 
 
 def best_value(study: optuna.Study) -> float:

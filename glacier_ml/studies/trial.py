@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from glacier_ml.evaluation import figures
+from glacier_ml.evaluation import trial_figures
 from glacier_ml.evaluation.metrics import Confusion, confusion
 from glacier_ml.evaluation.outcome_maps import outcome_map
-from glacier_ml.evaluation.yardstick import block_counts, measure
+from glacier_ml.evaluation.yardstick import KeptMaps, block_counts, measure
 from glacier_ml.learning.classifier import NetworkClassifier
 from glacier_ml.learning.parameters import AnyParameters
 from glacier_ml.learning.recipe import ReportSamples
-from glacier_ml.learning.training import Fitted, Metrics, fit
+from glacier_ml.learning.training import Fitted, Metrics, best_of, fit
 from glacier_ml.studies import tracking
 from glacier_ml.studies.data import TrainingData, check_recipe
 from glacier_ml.studies.processes import unbroken
@@ -41,27 +41,44 @@ def run_trial(
     check_recipe(parameters, data)
     with unbroken():
         _log_inputs(parameters, data, seed)
-    history: list[Metrics] = []
-
-    def note(epoch: int, metrics: Metrics) -> None:
-        history.append(metrics)
-        if on_epoch:
-            on_epoch(epoch, metrics)
-
-    def validate(classifier: NetworkClassifier) -> Metrics:
-        return measure(classifier, data.scenes, data.split.validation)
-
+    course = Course(parameters, data, on_epoch)
     try:
-        options = {"seed": seed, "memory_limit": memory_limit, "on_epoch": note, "initial": initial}
-        fitted = fit(parameters, data.scenes, data.split, validate, **options)  # type: ignore[arg-type]
+        options = {"seed": seed, "memory_limit": memory_limit, "on_epoch": course.note, "initial": initial}
+        fitted = fit(parameters, data.scenes, data.split, course.validate, **options)  # type: ignore[arg-type]
     finally:
         with unbroken():
-            tracking.log_epochs(history)
+            tracking.log_epochs(course.history)
     with unbroken():
-        _log_outcome(fitted, data)
+        maps = course.kept or KeptMaps(fitted.classifier)
+        _log_outcome(fitted, data, maps)
         if pictures:
-            log_pictures(fitted, data)
+            log_pictures(fitted, data, maps)
     return fitted
+
+
+class Course:
+    """What a training comes to: metrics by epoch, and the maps of the epoch whose weights are kept."""
+
+    def __init__(
+        self, parameters: AnyParameters, data: TrainingData, on_epoch: Callable[[int, Metrics], None] | None
+    ) -> None:
+        self.parameters, self.data, self.on_epoch = parameters, data, on_epoch
+        self.history: list[Metrics] = []
+        self.kept: KeptMaps | None = None  # none in the report's recipe, which has test samples of its own
+        self._last: KeptMaps | None = None
+
+    def validate(self, classifier: NetworkClassifier) -> Metrics:
+        """Measure the network as it stands after an epoch."""
+        self._last = KeptMaps(classifier)
+        return measure(self._last, self.data.scenes, self.data.split.validation)
+
+    def note(self, epoch: int, metrics: Metrics) -> None:
+        """Note an epoch, and keep its maps where `fit` keeps its weights."""
+        self.history.append(metrics)
+        if not self.parameters.keep_best or best_of(self.history, self.parameters.monitor) == epoch:
+            self.kept = self._last
+        if self.on_epoch:
+            self.on_epoch(epoch, metrics)
 
 
 def _log_inputs(parameters: AnyParameters, data: TrainingData, seed: int) -> None:
@@ -70,7 +87,7 @@ def _log_inputs(parameters: AnyParameters, data: TrainingData, seed: int) -> Non
     tracking.log_dict(parameters.model_dump(), "parameters.json")
 
 
-def validation_blocks(fitted: Fitted, data: TrainingData) -> dict[str, Any]:
+def validation_blocks(fitted: Fitted, data: TrainingData, maps: KeptMaps) -> dict[str, Any]:
     """Counts of the validation pixels by block, in the report's recipe of its test samples by tile.
 
     Returns
@@ -80,14 +97,14 @@ def validation_blocks(fitted: Fitted, data: TrainingData) -> dict[str, Any]:
     """
     if isinstance(fitted.samples, ReportSamples):
         return fitted.samples.block_counts(fitted.classifier.network_logit)
-    return block_counts(fitted.classifier, data.scenes, data.split.validation)
+    return block_counts(maps, data.scenes, data.split.validation)
 
 
-def _log_outcome(fitted: Fitted, data: TrainingData) -> None:
+def _log_outcome(fitted: Fitted, data: TrainingData, maps: KeptMaps) -> None:
     best = {name.replace("val/", "best/"): value for name, value in fitted.best.items() if "val/" in name}
     batch = {"batch_pieces": fitted.pieces, "batch_used": fitted.batch_used}
     tracking.log_metrics(best | {"best/epoch": fitted.best_epoch + 1, **batch})
-    tracking.log_dict(validation_blocks(fitted, data), "validation_blocks.json")
+    tracking.log_dict(validation_blocks(fitted, data, maps), "validation_blocks.json")
 
 
 def flat_parameters(parameters: AnyParameters) -> dict[str, Any]:
@@ -113,7 +130,7 @@ def axis_of(parameter: str) -> str:
     return f"log10_{parameter}" if parameter in DECADES else parameter
 
 
-def log_pictures(fitted: Fitted, data: TrainingData) -> None:
+def log_pictures(fitted: Fitted, data: TrainingData, maps: KeptMaps) -> None:
     """Log the learning curve, each scene's validation maps, and the pooled confusion matrix.
 
     A scene's outcome map has the same key in every run, so that MLflow shows those of many side by side. The
@@ -121,24 +138,21 @@ def log_pictures(fitted: Fitted, data: TrainingData) -> None:
     """
     report = data.recipe == "report"
     curves = {key: [metrics[key] for metrics in fitted.history] for key in fitted.history[0]}
-    drawn = {"learning_curve.png": figures.learning_curve(curves)}
-    maps, pooled = {}, Confusion(0, 0, 0, 0)
+    drawn = {"learning_curve.png": trial_figures.learning_curve(curves)}
+    outcomes, pooled = {}, Confusion(0, 0, 0, 0)
     for scene in data.scenes:
         shown = scene.scene.valid if report else data.split.validation(scene.scene.name)
         if not shown.any():
             continue
-        probability, threshold = (
-            fitted.classifier.probability(scene.scene, shown),
-            fitted.classifier.threshold,
-        )
+        probability, threshold = maps.probability(scene.scene, shown), maps.threshold
         counts = confusion(scene.truth, probability >= threshold, shown)
         pooled += counts
         part = "IoU of its own training image" if report else "validation IoU"
         title = f"{scene.scene.name}: {part} {np.nan_to_num(counts.iou):.3f}"
         mapped = (scene.scene, scene.truth, probability, threshold, shown)
-        drawn[f"validation/{scene.scene.name}.png"] = figures.validation_panel(*mapped, title)
-        maps[tracking.map_key(scene.scene.name)] = outcome_map(*mapped)
-    drawn["confusion_matrix.png"] = figures.confusion_matrix(pooled)
+        drawn[f"validation/{scene.scene.name}.png"] = trial_figures.validation_panel(*mapped, title)
+        outcomes[tracking.map_key(scene.scene.name)] = outcome_map(*mapped)
+    drawn["confusion_matrix.png"] = trial_figures.confusion_matrix(pooled)
     for path, figure in drawn.items():
         tracking.log_figure(figure, path)
-    tracking.log_images(maps)
+    tracking.log_images(outcomes)

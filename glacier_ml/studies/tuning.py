@@ -24,7 +24,7 @@ from glacier_ml.studies.outages import stop_for
 from glacier_ml.studies.processes import heedful
 from glacier_ml.studies.progress import show_progress, silent_progress
 from glacier_ml.studies.records import DEFAULT_STORAGE, count_states, finished_trials
-from glacier_ml.studies.sampling import first_points
+from glacier_ml.studies.sampling import queue_points
 from glacier_ml.studies.searching import Search, best_value, work
 from glacier_ml.studies.stopping import Finished, Watch, end_text, reason_to_end
 from glacier_ml.studies.storages import open_storage
@@ -206,8 +206,7 @@ def _note_inputs(study: optuna.Study, made: bool, search: Search) -> None:
     elif made:
         _tell_changes(study, search.experiment.name, inputs)
         study.set_user_attr("opened", time.time())
-    for point in first_points(search.experiment):
-        study.enqueue_trial(point, skip_if_exists=True)
+    queue_points(study, search.experiment)
     for key, value in (inputs | {"network": search.experiment.network}).items():
         study.set_user_attr(key, value)
 

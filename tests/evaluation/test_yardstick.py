@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_scenes import made_pair, made_scene, with_mask
 
-from glacier_ml.evaluation.yardstick import block_counts, measure, score
+from glacier_ml.evaluation.yardstick import KeptMaps, block_counts, measure, score
 from glacier_ml.learning.calibration import calibrate
 from glacier_ml.learning.splits import SplitRule, make_split
 
@@ -80,6 +80,17 @@ def test_counts_by_block_worked_by_hand():
     }
     # From .65 on, the false alarm of .6 is none.
     assert block_counts(SAID, [A], lambda name: chosen, 2, 0.65)["scenes"]["a"]["counts"][0] == [2, 0, 0, 2]
+
+
+def test_kept_maps_are_computed_once_for_the_same_pixels():
+    said = Said({"a": SAID.logits["a"].copy()})
+    maps, some = KeptMaps(said), np.array([[1, 1, 1], [1, 1, 0]], dtype=bool)
+    before = maps.probability(A.scene, some)
+    said.asked.clear()
+    said.logits["a"][:] = 0  # trained further: other maps, but not of what is kept
+    np.testing.assert_array_equal(maps.probability(A.scene, some.copy()), before)
+    assert not said.asked and np.isnan(before[1, 2])
+    assert (maps.probability(A.scene, ~some)[~some] == 0.5).all() and "a" in said.asked
 
 
 def test_several_scenes_weigh_the_same_and_are_named():

@@ -338,3 +338,15 @@ def test_targets_depend_on_labels_and_training_pixels(tmp_path):
     relabelled = [with_mask(PAIR[0], PAIR[0].mask ^ (np.indices(PAIR[0].mask.shape)[0] < 1)), PAIR[1]]
     assert len(targets(relabelled, SPLIT) & expected) == 1
     assert not targets(PAIR, make_split(PAIR, SplitRule(block=20, gap=5))) & expected
+
+
+@given(seed=st.integers(0, 2**31), count=st.integers(0, 50))
+def test_single_pixels_are_tiles_of_one_pixel(seed, count):
+    random = np.random.default_rng(seed)
+    for scene in samples_of(ffnn()).scenes:
+        pixels = random.choice(scene.pixels, size=count)
+        corners = np.stack(np.unravel_index(pixels, scene.target.shape[:2]), axis=1)
+        for picked, gathered in zip(
+            module._pick(scene, pixels), module._gather(scene, corners, 1), strict=True
+        ):
+            np.testing.assert_array_equal(picked, gathered)

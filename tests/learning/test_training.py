@@ -7,6 +7,7 @@ from made_scenes import kept_in, made_pair, with_mask
 from glacier_ml.evaluation.yardstick import measure
 from glacier_ml.learning import samples as samples_module
 from glacier_ml.learning.networks import build_network, training_bytes
+from glacier_ml.learning.optimization import build_optimizer, build_schedule
 from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.learning.samples import collect_samples
 from glacier_ml.learning.splits import SplitRule, make_split
@@ -15,8 +16,6 @@ from glacier_ml.learning.training import (
     Fitted,
     TrainingFailed,
     TrainingStep,
-    build_optimizer,
-    build_schedule,
     fit,
     soft_dice,
     split_batch,
@@ -70,11 +69,11 @@ class Rewound:
         self.network = network_of(parameters, samples)
         self.step = TrainingStep(self.network, parameters, samples.steps)
         self.start = self.network.get_weights()
-        self.state = [np.array(variable) for variable in self.step.optimizer.variables]
+        self.state = [np.array(variable) for variable in self.step.update.optimizer.variables]
 
     def rewind(self):
         self.network.set_weights(self.start)
-        for variable, value in zip(self.step.optimizer.variables, self.state, strict=True):
+        for variable, value in zip(self.step.update.optimizer.variables, self.state, strict=True):
             variable.assign(value)
 
     def weights_after(self, scenes=PAIR, steps=1, pieces=1):

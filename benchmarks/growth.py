@@ -1,0 +1,190 @@
+"""How cost grows with scene size, tiles, trials and pixels, each over a 16-fold range.
+
+    python -m benchmarks.growth [--data CATALOG] [--plot FILE] [--part .1]
+
+Scene size: `map_scenes` of one scene, U-Net and per-pixel network. Tiles: an epoch of training. Trials: a
+study with its storage and MLflow. Pixels: preparing and validating a catalog of more and more scenes. Each
+size runs in a process of its own (the trials in one), whose start - imports, TensorFlow, tracing - is left
+out of the seconds and is in the memory.
+
+An exponent is the slope of log seconds against log size: 1 is linear. That of the last doubling is swayed
+least by what is fixed. `linear or better` is 16 over the cost at 16x against that at 1x: 1 where it is
+linear, more where something is fixed. `memory flat` is the peak at 1x over that at 16x; where the data
+themselves are held, `memory linear or better` is 16 over what was needed beyond the process's start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.growth_inputs import MODELS, training_scenes, write_catalog, write_large_scene, write_model
+from benchmarks.growth_work import EPOCHS, MAPS, PREPARATIONS
+from benchmarks.processes import asked
+from benchmarks.tables import Table, run
+
+SIZES = (1, 2, 4, 8, 16)
+AIM = 0.9
+SIDE, TILES, TRIALS, SCENES = 1000, 128, 10, 2  # of size 1
+TINY = 192  # side of the scenes that a study of tiny trials has [px]
+
+
+@dataclass
+class Curve:
+    """What one sweep cost by size: amounts (of `unit`), seconds, peak memory and that at the start [GB]."""
+
+    name: str
+    panel: str
+    unit: str
+    flat: bool = True
+    amounts: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    peak_gb: list[float] = field(default_factory=list)
+    start_gb: list[float] = field(default_factory=list)
+
+    def add(self, amount: float, cost: dict[str, float]) -> None:
+        """Note one size."""
+        self.amounts.append(amount)
+        for name in ("seconds", "peak_gb", "start_gb"):
+            getattr(self, name).append(cost[name])
+
+    @property
+    def exponent(self) -> float:
+        """Slope of log seconds against log amount, by least squares."""
+        return float(np.polyfit(np.log(self.amounts), np.log(self.seconds), 1)[0])
+
+    @property
+    def last_exponent(self) -> float:
+        """That of the last doubling."""
+        (less, more), (quicker, slower) = self.amounts[-2:], self.seconds[-2:]
+        return math.log(slower / quicker) / math.log(more / less)
+
+    def linearity(self, values: list[float]) -> float:
+        """How many times as large the last size is as the first, over how many times as much it cost."""
+        return self.amounts[-1] / self.amounts[0] * values[0] / values[-1]
+
+    @property
+    def beyond_start(self) -> list[float]:
+        """Peak memory beyond that of the start [GB]."""
+        return [peak - start for peak, start in zip(self.peak_gb, self.start_gb, strict=True)]
+
+
+def work(sweep: str, *arguments: Any) -> list[dict[str, float]]:
+    """What a size cost, measured in a process of its own: see growth_work."""
+    told = [str(one) if isinstance(one, Path) else one for one in arguments]
+    found: list[dict[str, float]] = asked("benchmarks.growth_work", "costs", sweep, *told)[0]
+    return found
+
+
+def sweep_scene_size(data: str | None, part: float, folder: Path) -> list[Curve]:
+    """Map a scene of 1 to 16 times the pixels."""
+    source = training_scenes(data)[0]
+    models = {name: write_model(values, folder / name) for name, values in MODELS.items()}
+    curves = {name: Curve(f"scene size, {name}", "scene size", "megapixels of the scene") for name in models}
+    warm = write_large_scene(source, (256, 256), folder / "warm")
+    for size in SIZES:
+        side = round(SIDE * math.sqrt(part * size))
+        scene = write_large_scene(source, (side, side), folder / f"scene-{size}")
+        for name, model in models.items():
+            (cost,) = work("scene", model, warm, scene)
+            curves[name].add(side**2 / 1e6, cost)
+    return list(curves.values())
+
+
+def sweep_tiles(data: str | None, part: float, folder: Path) -> list[Curve]:
+    """Train an epoch of 1 to 16 times the tiles."""
+    catalog = write_catalog(training_scenes(data)[:1], 1, folder)
+    curve = Curve("tiles, an epoch", "tiles", "tiles of 64 px in an epoch")
+    for size in SIZES:
+        tiles = 16 * max(1, round(TILES * part * size / 16))  # whole batches
+        (cost,) = work("tiles", catalog, tiles)
+        curve.add(tiles, cost)
+    return [curve]
+
+
+def sweep_trials(data: str | None, part: float, folder: Path) -> list[Curve]:
+    """Run a study of 16 times the trials; how it stood after fewer is what a smaller one costs."""
+    catalog = write_catalog(training_scenes(data)[:1], 1, folder, TINY)
+    curve = Curve("trials of a study", "trials", "trials after the first five")
+    marks = [max(1, round(TRIALS * part * size)) for size in SIZES]
+    for mark, cost in zip(marks, work("trials", catalog, *marks), strict=True):
+        curve.add(mark, cost)
+    return [curve]
+
+
+def sweep_pixels(data: str | None, part: float, folder: Path) -> list[Curve]:
+    """Prepare and validate catalogs of 1 to 16 times the scenes."""
+    scenes = training_scenes(data)[:1]
+    unit = "megapixels of the catalog"
+    curves = [Curve(f"pixels, {name}", "pixels", unit, flat=False) for name in ("preparation", "validation")]
+    for size in SIZES:
+        count = max(1, round(SCENES * part * size))
+        catalog = write_catalog(scenes, count, folder / f"catalog-{size}")
+        for curve, cost in zip(curves, work("pixels", catalog), strict=True):
+            curve.add(count * scenes[0].scene.valid.size / 1e6, cost)
+    return curves
+
+
+SWEEPS = {
+    "scene size": sweep_scene_size,
+    "tiles": sweep_tiles,
+    "trials": sweep_trials,
+    "pixels": sweep_pixels,
+}
+
+
+NOTES = [
+    f"of {MAPS} maps, {EPOCHS} epochs, {PREPARATIONS} preparations and validations of each size the quickest "
+    "counts; trials are all counted, without pictures",
+    "pixels: a study holds its scenes; what trials share is memory-mapped, and counts as far as it was read",
+]
+
+
+def row_of(curve: Curve) -> dict[str, Any]:
+    """A curve as a line of the table."""
+    head = {"sweep": curve.name, "1x": f"{curve.amounts[0]:.3g} {curve.unit}"}
+    seconds = {f"s at {size}x": value for size, value in zip(SIZES, curve.seconds, strict=True)}
+    slopes = {"exponent": curve.exponent, "last doubling": curve.last_exponent}
+    return head | seconds | slopes | {"GB at 1x": curve.peak_gb[0], "GB at 16x": curve.peak_gb[-1]}
+
+
+def measure(options: argparse.Namespace) -> Table:
+    """Measure every sweep, and draw the picture where one is asked for."""
+    table, curves = Table(notes=NOTES), []
+    for name in options.sweeps or SWEEPS:
+        with tempfile.TemporaryDirectory() as folder:
+            found = SWEEPS[name](options.data, options.part, Path(folder))
+        print(f"{name}: measured", file=sys.stderr, flush=True)
+        curves += found
+    for curve in curves:
+        table.rows.append(row_of(curve))
+        table.ratio(f"{curve.name}: linear or better", curve.linearity(curve.seconds), AIM)
+        if curve.flat:
+            table.ratio(f"{curve.name}: memory flat", curve.peak_gb[0] / curve.peak_gb[-1], AIM)
+        else:
+            linear = curve.linearity(curve.beyond_start)
+            table.ratio(f"{curve.name}: memory linear or better", linear, AIM)
+        table.series[curve.name] = asdict(curve)
+    if options.plot:
+        from benchmarks.growth_picture import draw
+
+        draw(curves, options.plot)
+    return table
+
+
+def more(parser: argparse.ArgumentParser) -> None:
+    """Add this benchmark's own options."""
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw the curves there (PNG)")
+    parser.add_argument("--part", type=float, default=1.0, help="of every size; less for a quick try")
+    parser.add_argument("--sweeps", nargs="*", choices=list(SWEEPS), help="these alone")
+
+
+if __name__ == "__main__":
+    run(measure, __doc__, more)
