@@ -40,12 +40,15 @@ class Table:
         What a ratio should be at least, where there is an aim.
     notes : list of str
         What one must know to read the table: data, sizes, stated limits.
+    series : dict
+        What was measured on the way, such as curves, by name; written as JSON, not printed.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     ratios: dict[str, float] = field(default_factory=dict)
     aims: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    series: dict[str, Any] = field(default_factory=dict)
 
     def ratio(self, name: str, value: float, aim: float | None = None) -> None:
         """Note a ratio, and what it should be at least."""
