@@ -55,7 +55,7 @@ class Run:
         (CPU seconds, mean IoU) of each score.
     seconds, scoring, wall : float
         CPU seconds of the training and of the referee, seconds of both.
-    steps : int
+    steps : float
         Of the optimiser.
     held_out : dict of str to float
         IoU of the best score's network on each held-out scene.
@@ -69,7 +69,7 @@ class Run:
     seconds: float = 0.0
     scoring: float = 0.0
     wall: float = 0.0
-    steps: int = 0
+    steps: float = 0
     held_out: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -153,6 +153,8 @@ def run_ours(path: str | None, seed: int) -> Run:
     data, run = load(path), Run(f"ours, seed {seed}")
     parameters = read_experiment(EXPERIMENT).baseline
     start_tensorflow()
+    import keras  # noqa: F401 - before the clock starts
+
     clock = Clock()
 
     def validate(classifier: Classifier) -> dict[str, float]:
@@ -169,25 +171,26 @@ def run_ours(path: str | None, seed: int) -> Run:
 def run_report(path: str | None, seed: int, cap: float, every: float) -> Run:
     """Train the report's recipe to the cap, scored at the end of it too."""
     data, run = load(path), Run("report's recipe", cap)
-    import torch  # noqa: F401 - before the clock starts
+    start_tensorflow()
+    import keras  # noqa: F401 - before the clock starts
 
     clock = Clock()
     tiles, recipe = store_tiles(data.scenes, data.split), ReportRecipe(seed=seed)
     run.notes = [
         f"report's recipe: {len(tiles)} stored tiles of {SIZE} px, which hold {tiles.share:.0%} of the "
-        f"training pixels (the remainder of an image is dropped), batch {BATCH}"
+        f"training pixels (the remainder of an image is dropped), batch {BATCH}, Adam"
     ]
-    kept, due = recipe.weights(), every
+    kept, due = recipe.network.get_weights(), every
     for steps in recipe.train(tiles):
         run.steps, ended = steps, clock.seconds >= cap
         if ended or clock.seconds >= due:
             if note(run, clock, recipe, data):
-                kept = recipe.weights()
+                kept = recipe.network.get_weights()
             due = clock.seconds + every
         if ended:
             break
     end(run, clock)
-    recipe.network.load_state_dict(kept)
+    recipe.network.set_weights(kept)
     run.held_out = score_held_out(recipe, data)
     return run
 

@@ -39,8 +39,8 @@ def test_the_weight_of_the_peer_is_that_of_the_training_pixels(stored, symmetry)
         count = rows * columns // SIZE**2
         own = slice(8 * first + symmetry, 8 * (first + count), 8)
         weight, label = (
-            assembled(undo_d4(part[own][..., None], symmetry), scene.scene.shape)
-            for part in (tiles.weight, tiles.label)
+            assembled(undo_d4(part[own], symmetry), scene.scene.shape)
+            for part in (tiles.weight[..., None], tiles.label)
         )
         training = split.training(scene.scene.name)[:rows, :columns]
         assert np.array_equal(weight, training)
@@ -60,7 +60,7 @@ def test_the_share_tells_how_much_the_remainder_costs(stored):
 def test_features_are_of_the_whole_image(stored):
     scenes, _, tiles = stored
     features = scene_features(scenes[0].scene, feature_set("report_ratio"), "report")
-    assert np.array_equal(tiles.features[0], np.moveaxis(features[:SIZE, :SIZE], -1, 0))
+    assert np.array_equal(tiles.features[0], features[:SIZE, :SIZE])
     assert features.min() == 0 and features.max() == 1
 
 
