@@ -15,7 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from benchmarks.torch_networks import Normalised, ffnn, unet
 
-WINDOW, OVERLAP, BATCH, PIXELS = 256, 64, 4, 65_536  # ours
+WINDOW, OVERLAP, BATCH = 256, 64, 4  # ours
+PIXELS = (16_384, 65_536)  # at once; the first is quicker but for a compiled network
 BANDS = ("blue", "green", "red", "nir", "swir1")
 FLOOR = np.float32(0.005)
 Array = np.ndarray
@@ -87,23 +88,64 @@ def fused(network: nn.Module) -> nn.Module:
     return network
 
 
-def quickest(network: nn.Module, batch: Tensor) -> tuple[Callable[[Tensor], Tensor], float]:
-    """The network channels first or last, whichever is quicker, and its seconds a batch."""
-    options = []
+def seconds_of(network: Callable[[Tensor], Tensor], batch: Tensor, times: int = 6) -> float:
+    """Of the quickest of several calls; the first, which prepares much, is left out."""
+    network(batch)
+    seconds = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        network(batch)
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
+
+
+def quickest(network: nn.Module, batch: Tensor) -> Callable[[Tensor], Tensor]:
+    """The network channels first or last, whichever is quicker."""
+    seconds = {}
     for layout in (torch.contiguous_format, torch.channels_last):
-        placed, given = network.to(memory_format=layout), batch.contiguous(memory_format=layout)
-        seconds = []
-        for _ in range(6):
-            begun = time.perf_counter()
-            placed(given)
-            seconds.append(time.perf_counter() - begun)
-        options.append((min(seconds), layout))
-    best, layout = min(options, key=lambda option: option[0])
+        seconds[layout] = seconds_of(network.to(memory_format=layout), batch.contiguous(memory_format=layout))
+    layout = min(seconds, key=lambda one: seconds[one])
     network.to(memory_format=layout)
-    return lambda values: network(values.contiguous(memory_format=layout)), best
+    return lambda values: network(values.contiguous(memory_format=layout))
 
 
-def blended(run: Callable[[Tensor], Tensor], bands: Sequence[Array]) -> Array:
+def compiled(network: nn.Module, batch: Tensor) -> Callable[[Tensor], Tensor]:
+    """The network by `torch.compile` with its weights as constants, for batches of one size."""
+    import torch._inductor.config
+
+    torch._inductor.config.freezing = True
+    layout = torch.channels_last if batch.ndim == 4 else torch.contiguous_format
+    quick, size = torch.compile(network.to(memory_format=layout)), len(batch)
+
+    def run(values: Tensor) -> Tensor:
+        whole = values.new_zeros((size, *values.shape[1:]))  # another size would be compiled anew
+        whole[: len(values)] = values
+        return quick(whole.contiguous(memory_format=layout))[: len(values)]
+
+    run(batch)
+    return run
+
+
+def prepared(kind: str, weights: str, how: str) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+    """The network, 'eager' or 'compiled', and a batch for it."""
+    network = network_of(kind, Path(weights))
+    network = fused(network) if kind == "unet" else network
+    batches = [torch.rand(BATCH, 8, WINDOW, WINDOW)] if kind == "unet" else [torch.rand(n, 8) for n in PIXELS]
+    if how == "compiled":
+        return compiled(network, batches[-1]), batches[-1]
+    if kind == "unet":
+        return quickest(network, batches[-1]), batches[-1]
+    return network, min(batches, key=lambda batch: seconds_of(network, batch) / len(batch))
+
+
+def speed(kind: str, weights: str, how: str) -> dict[str, float]:
+    """Megapixels a second of the network alone."""
+    with torch.no_grad() if how == "compiled" else torch.inference_mode():
+        run, batch = prepared(kind, weights, how)
+        return {"MP/s": batch.numel() / 8e6 / seconds_of(run, batch)}
+
+
+def blended(run: Callable[[Tensor], Tensor], bands: Sequence[Array], at_once: int) -> Array:
     """Logits (rows, columns) of windows that fade into one another, a row of windows after the other."""
     ramp = np.sin(np.pi / 2 * (np.arange(OVERLAP, dtype=np.float32) + 0.5) / OVERLAP) ** 2
     profile = np.concatenate([ramp, np.ones(WINDOW - 2 * OVERLAP, np.float32), ramp[::-1]])
@@ -118,8 +160,8 @@ def blended(run: Callable[[Tensor], Tensor], bands: Sequence[Array]) -> Array:
     for row in range(0, padded[0] - OVERLAP, step):
         stack = features_of([band[row : row + WINDOW] for band in bands])
         places = [slice(column, column + WINDOW) for column in range(0, padded[1] - OVERLAP, step)]
-        for start in range(0, len(places), BATCH):
-            some = places[start : start + BATCH]
+        for start in range(0, len(places), at_once):
+            some = places[start : start + at_once]
             batch = torch.from_numpy(np.stack([stack[:, :, across] for across in some]))
             for across, logit in zip(some, run(batch).numpy(), strict=True):
                 total[row : row + WINDOW, across] += logit * weights
@@ -127,14 +169,14 @@ def blended(run: Callable[[Tensor], Tensor], bands: Sequence[Array]) -> Array:
     return (total / weight)[:rows, :columns]
 
 
-def pixelwise(run: Callable[[Tensor], Tensor], bands: Sequence[Array]) -> Array:
-    """Logits (rows, columns) of single pixels, so many rows at once."""
+def pixelwise(run: Callable[[Tensor], Tensor], bands: Sequence[Array], at_once: int) -> Array:
+    """Logits (rows, columns) of single pixels, so many of them at once."""
     logit = np.empty(bands[0].shape, np.float32)
-    rows = max(1, PIXELS // logit.shape[1])
-    for top in range(0, len(logit), rows):
-        stack = features_of([band[top : top + rows] for band in bands])
+    for top in range(0, len(logit), WINDOW):
+        stack = features_of([band[top : top + WINDOW] for band in bands])
         pixels = torch.from_numpy(stack.reshape(len(stack), -1).T.copy())
-        logit[top : top + rows] = run(pixels).numpy().reshape(stack.shape[1:])
+        parts = [run(pixels[start : start + at_once]) for start in range(0, len(pixels), at_once)]
+        logit[top : top + WINDOW] = torch.cat(parts).numpy().reshape(stack.shape[1:])
     return logit
 
 
@@ -149,41 +191,37 @@ def write(values: Array, profile: dict, path: Path, **how: str) -> None:
     plain.unlink()
 
 
-@torch.inference_mode()
-def map_frame(kind: str, weights: str, scene: str, output: str) -> dict[str, float]:
-    """Map a frame; gives the seconds of all of it, and of a batch of the network alone."""
-    network = network_of(kind, Path(weights))
-    if kind == "unet":
-        run, alone = quickest(fused(network), torch.rand(BATCH, 8, WINDOW, WINDOW))
-    else:
-        run, alone = network, float("nan")
-    begun = time.perf_counter()
+def map_frame(kind: str, weights: str, scene: str, output: str, how: str) -> dict[str, float]:
+    """Map a frame; gives the seconds of all of it, and those of them that compiled the network."""
+    with torch.no_grad() if how == "compiled" else torch.inference_mode():
+        if how == "eager":
+            run, batch = prepared(kind, weights, how)  # what is quickest is not to be found out each time
+        begun = time.perf_counter()
+        if how == "compiled":
+            run, batch = prepared(kind, weights, how)
+        compiling = time.perf_counter() - begun
+        mapped = blended if kind == "unet" else pixelwise
+        _map(lambda bands: mapped(run, bands, len(batch)), Path(scene), Path(output))
+        found = {"s": time.perf_counter() - begun}
+        return found | {"of which compiling, s": compiling} if how == "compiled" else found
+
+
+def _map(mapped: Callable[[Sequence[Array]], Array], scene: Path, folder: Path) -> None:
+    """Read the bands, map them, write the maps."""
     bands = []
     for band in BANDS:
-        with rasterio.open(Path(scene) / f"{band}.tif") as file:
+        with rasterio.open(scene / f"{band}.tif") as file:
             bands.append(file.read(1))
-            profile = {
-                "crs": file.crs,
-                "transform": file.transform,
-                "height": file.height,
-                "width": file.width,
-            }
+            profile = {key: file.profile[key] for key in ("crs", "transform", "height", "width")}
     valid = np.logical_and.reduce([np.isfinite(band) for band in bands])
-    logit = (blended if kind == "unet" else pixelwise)(run, bands)
+    logit = mapped(bands)
     probability = np.where(valid, 1 / (1 + np.exp(-np.clip(logit, -80, 80))), np.float32(np.nan))
     tiny = np.finfo(np.float32).tiny
     surely = 1 - probability
     bits = -probability * np.log2(np.maximum(probability, tiny)) - surely * np.log2(np.maximum(surely, tiny))
-    folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     mask = np.where(valid, probability >= 0.5, 255).astype(np.uint8)
     for name, values in (("probability", probability), ("uncertainty", bits)):
-        write(
-            values,
-            profile | {"nodata": np.nan},
-            folder / f"{name}.tif",
-            predictor="yes",
-            overview_resampling="average",
-        )
+        how = {"predictor": "yes", "overview_resampling": "average", "level": "1"}
+        write(values, profile | {"nodata": np.nan}, folder / f"{name}.tif", **how)
     write(mask, profile | {"nodata": 255}, folder / "mask.tif", overview_resampling="mode")
-    return {"seconds": time.perf_counter() - begun, "batch": alone}

@@ -172,7 +172,7 @@ class NetworkClassifier:
             return self.features(scene), scene.valid
 
         if isinstance(self.parameters, UnetParameters):
-            pieces = self._fixed._stitched_rows(self.parameters, fed, shape, stitching)
+            pieces = self.fixed._stitched_rows(self.parameters, fed, shape, stitching)
         else:
             pieces = self._pixelwise_rows(fed, shape)
         for row, logit in pieces:
@@ -182,7 +182,7 @@ class NetworkClassifier:
         starts = range(0, shape[0], ROWS_AT_ONCE)
         strips = ahead(lambda row: (row, *fed(row, min(row + ROWS_AT_ONCE, shape[0]))), starts)
         for row, features, wanted in strips:
-            yield row, self._fixed._pixelwise(features, wanted)
+            yield row, self.fixed._pixelwise(features, wanted)
 
     def probability_of_array(self, stack: Array) -> Array:
         """Map an array (rows, columns, bands) of reflectance; NaN in any band is no data.
@@ -255,7 +255,7 @@ class NetworkClassifier:
         )
 
     @cached_property
-    def _fixed(self) -> NetworkClassifier:
+    def fixed(self) -> NetworkClassifier:
         """The same with constants for weights, which TensorFlow maps a sixth quicker; it cannot learn."""
         kept = [[value.numpy() for value in values] for values in _variables(self.network)]
 
