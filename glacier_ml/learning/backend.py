@@ -13,6 +13,7 @@ from typing import Any
 from glacier_ml.errors import GlacierError
 
 THREADS = "GLACIER_ML_THREADS"  # environment variable: how many threads TensorFlow may use; unset, all cores
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # TensorFlow's own: whether oneDNN's kernels serve, 1 or 0
 
 
 @cache
@@ -21,6 +22,7 @@ def start_tensorflow() -> None:
 
     They are written before any filter or environment variable can act, on every start, and look like errors
     where there is merely no GPU. `GLACIER_ML_THREADS` limits the threads, within and across operations.
+    oneDNN's kernels serve unless `TF_ENABLE_ONEDNN_OPTS` is 0.
 
     Raises
     ------
@@ -28,6 +30,8 @@ def start_tensorflow() -> None:
         Where `GLACIER_ML_THREADS` is no number of threads, or TensorFlow runs already on another number.
     """
     threads = thread_limit()
+    # TensorFlow chooses oneDNN by itself on processors with AVX-512 only; with AVX2 it trains twice as quickly.
+    os.environ.setdefault(ONEDNN, "1")
     with _native_stderr_held():
         import tensorflow as tf
 

@@ -6,6 +6,7 @@ import pytest
 
 from glacier_ml.errors import GlacierError
 from glacier_ml.learning.backend import (
+    ONEDNN,
     THREADS,
     _limit_threads,
     _native_stderr_held,
@@ -58,3 +59,13 @@ def test_a_limit_that_comes_too_late_is_refused():
     tf.ones(1)
     with pytest.raises(GlacierError, match=r"^GLACIER_ML_THREADS: is 77, and TensorFlow runs already on"):
         _limit_threads(tf.config.threading, 77)
+
+
+@pytest.mark.parametrize(("told", "found"), [(None, "1"), ("0", "0")])
+def test_onednn_serves_unless_the_environment_says_no(monkeypatch, told, found):
+    start_tensorflow()  # TensorFlow itself starts once in a process
+    monkeypatch.delenv(ONEDNN, raising=False)
+    if told is not None:
+        monkeypatch.setenv(ONEDNN, told)
+    start_tensorflow.__wrapped__()
+    assert os.environ[ONEDNN] == found
