@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables import RECORDED, ROOT, slower
+from benchmarks.tables import RECORDED, ROOT, instructions, slower
 
 # In the order in which they run: the quick ones first.
 NAMES = (
@@ -57,7 +57,7 @@ def held(name: str, found: dict[str, Any], recorded: Path) -> list[str]:
     """What of a benchmark is slower than recorded."""
     path = recorded / f"{name}.json"
     if not path.is_file():
-        return [f"{name}: nothing is recorded; run with --record"]
+        return [f"{name}: nothing is recorded in {recorded.name}; run with --record"]
     before = json.loads(path.read_text())["ratios"]
     return [f"slower: {name}: {fault}" for fault in slower(found.get("ratios", {}), before)]
 
@@ -74,7 +74,11 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="against the recorded ratios")
     parser.add_argument("--record", action="store_true", help="as the recorded ratios")
     parser.add_argument(
-        "--recorded", type=Path, default=RECORDED, metavar="FOLDER", help="of the recorded ratios"
+        "--recorded",
+        type=Path,
+        default=RECORDED / instructions(),
+        metavar="FOLDER",
+        help=f"of the recorded ratios; by default those of such processors ({instructions()})",
     )
     return parser
 

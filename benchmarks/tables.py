@@ -22,6 +22,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RECORDED = HERE / "recorded"
+CPUINFO = Path("/proc/cpuinfo")
 SLOWER = 0.25  # share of a recorded ratio that may be lost before --check says so
 LIBRARIES = ("tensorflow", "keras", "torch", "onnxruntime", "scikit-learn", "numpy", "rasterio", "optuna")
 
@@ -104,17 +105,25 @@ def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "processor": _processor(),
+        "processor": _told_of_processor("model name") or platform.processor(),
+        "instructions": instructions(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
     }
 
 
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
+def instructions() -> str:
+    """Widest vectors of the processor, on which ratios depend: avx512 or avx2; elsewhere its kind."""
+    flags = _told_of_processor("flags").split()
+    known = (name for flag, name in (("avx512f", "avx512"), ("avx2", "avx2")) if flag in flags)
+    return next(known, platform.machine())
+
+
+def _told_of_processor(name: str) -> str:
+    """A line of what Linux tells of the first processor; empty elsewhere."""
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == name), "")
 
 
 def _version(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import platform
 import re
 import runpy
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
+from benchmarks import tables
 from benchmarks.tables import Table, slower
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +111,7 @@ def test_without_a_check_nothing_is_slower(made, tmp_path, capfd):
 def test_what_was_never_recorded_is_told(made, tmp_path, capfd):
     made(first=1.0)
     assert ran(tmp_path, "--check") == 1
-    assert capfd.readouterr().err == "first: nothing is recorded; run with --record\n"
+    assert capfd.readouterr().err == "first: nothing is recorded in recorded; run with --record\n"
     assert ran(tmp_path, "--record") == 0 == ran(tmp_path, "--check")
 
 
@@ -129,6 +131,25 @@ def test_an_unknown_name_is_refused(made, capfd):
         command.main(["frist"])
     assert ended.value.code == 2
     assert "there is no benchmark frist; choose of first" in capfd.readouterr().err
+
+
+def test_every_benchmark_that_is_run_is_there():
+    assert set(command.NAMES) < set(MODULES)
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ("flags\t\t: fma avx2 avx512f\nflags\t\t: fma", "avx512"),
+        ("processor\t: 0\nflags\t\t: fma avx2", "avx2"),
+        ("Features\t: fp asimd", platform.machine()),
+    ],
+)
+def test_ratios_are_recorded_by_the_kind_of_processor(told, kind, tmp_path, monkeypatch):
+    (tmp_path / "cpuinfo").write_text(told)
+    monkeypatch.setattr(tables, "CPUINFO", tmp_path / "cpuinfo")
+    assert tables.machine()["instructions"] == kind
+    assert command.options().parse_args([]).recorded == tables.RECORDED / kind
 
 
 def test_the_documents_name_benchmarks_that_there_are():

@@ -19,7 +19,7 @@ from glacier_ml.learning.features import compute_features, feature_set
 from glacier_ml.learning.networks import receptive_radius
 from glacier_ml.learning.parameters import AnyParameters, UnetParameters, parse_parameters
 from glacier_ml.learning.report_features import report_features
-from glacier_ml.learning.stitching import Array, Mask, Reader, Stitching, stitched_rows
+from glacier_ml.learning.stitching import CALLS_AT_ONCE, Array, Mask, Reader, Stitching, stitched_rows
 from glacier_ml.learning.stored_scenes import scene_features
 from glacier_ml.learning.tiles import reflect_to, tile_origins
 from glacier_ml.scenes.ahead import ahead
@@ -301,10 +301,11 @@ class NetworkClassifier:
         pixels = features.reshape(-1, features.shape[-1])
         if not (everywhere := wanted.all()):
             pixels = pixels[wanted.ravel()]
-        parts = [
-            self.network_logit(pixels[start : start + PIXELS_AT_ONCE])
-            for start in range(0, len(pixels), PIXELS_AT_ONCE)
-        ]
+        starts = range(0, len(pixels), PIXELS_AT_ONCE)
+        logits = ahead(
+            lambda start: self.network_logit(pixels[start : start + PIXELS_AT_ONCE]), starts, CALLS_AT_ONCE
+        )
+        parts = list(logits)
         if everywhere:
             return np.concatenate(parts).reshape(wanted.shape)
         logit = np.full(wanted.shape, np.nan, dtype=np.float32)

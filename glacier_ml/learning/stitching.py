@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -35,6 +36,8 @@ Network = Callable[[Array], Array]
 WINDOW, OVERLAP = 256, 64  # of the stitched map [px]: the same for every network, whatever it trained on
 CORE = 256  # side of what is kept of a window with a halo [px]
 WINDOWS_AT_ONCE = 4
+CALLS_AT_ONCE = 2
+"""Of the network while it maps: what one call leaves idle between its operations, another takes."""
 LARGEST_HALO = 512  # px: seven levels need 448, eight would need 3 GB for a window alone
 
 
@@ -155,11 +158,14 @@ def _add_windows(
     """
     columns = wanted.shape[1]
     places = [place for _, place in windows((WINDOW, columns), WINDOW, overlap, wanted[before:])]
-    for start in range(0, len(places), WINDOWS_AT_ONCE):
+
+    def mapped(start: int) -> Array:
         some = places[start : start + WINDOWS_AT_ONCE]
-        batch = np.stack([_window(features, before, column) for column in some])
-        for values, column in zip(run(batch), some, strict=True):
-            mosaic.add(values, 0, column)
+        return run(np.stack([_window(features, before, column) for column in some]))
+
+    batches = ahead(mapped, range(0, len(places), WINDOWS_AT_ONCE), CALLS_AT_ONCE)
+    for values, column in zip(chain.from_iterable(batches), places, strict=True):
+        mosaic.add(values, 0, column)
     return wanted[before:]
 
 
