@@ -30,7 +30,7 @@ def start_tensorflow() -> None:
         Where `GLACIER_ML_THREADS` is no number of threads, or TensorFlow runs already on another number.
     """
     threads = thread_limit()
-    # TensorFlow chooses oneDNN by itself on processors with AVX-512 only; with AVX2 it trains twice as quickly.
+    # By itself TensorFlow takes it with AVX-512 alone; with AVX2 a U-Net trains twice as quickly.
     os.environ.setdefault(ONEDNN, "1")
     with _native_stderr_held():
         import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Batch normalisation in one operation: what Keras computes, in less time and memory."""
+"""Layers that compute what Keras's own do, by other operations of TensorFlow."""
 
 from __future__ import annotations
 
@@ -39,3 +39,23 @@ def batch_normalisation() -> Any:
             return normalised
 
     return BatchNormalization
+
+
+@cache
+def leaky_relu() -> Any:
+    """Give the class of the layer, a `keras.layers.LeakyReLU` that trains without a message.
+
+    TensorFlow joins convolution, bias and Keras's operation into one, fails where the gradient needs what
+    came between, and says so in a line that looks like an error. The larger of a value and slope times
+    the value is the same.
+    """
+    import tensorflow as tf
+    from keras import layers
+
+    class LeakyReLU(layers.LeakyReLU):
+        __module__ = "keras.layers"  # as above
+
+        def call(self, inputs: Any, training: bool | None = None) -> Any:
+            return tf.maximum(inputs, self.negative_slope * inputs) if training else super().call(inputs)
+
+    return LeakyReLU

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glacier_ml.learning.layers import batch_normalisation
+from glacier_ml.learning.layers import batch_normalisation, leaky_relu
 from glacier_ml.learning.parameters import AnyParameters, FfnnParameters, UnetParameters
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _activate(values: Any, parameters: AnyParameters) -> Any:
         # Between Keras's .99, for tens of thousands of steps, and .9, whose means a few tiles sway.
         values = batch_normalisation()(momentum=0.97)(values)
     if parameters.activation == "leaky_relu":
-        return layers.LeakyReLU(negative_slope=LEAKY_SLOPE)(values)
+        return leaky_relu()(negative_slope=LEAKY_SLOPE)(values)
     return layers.Activation(parameters.activation)(values)
 
 

@@ -213,7 +213,7 @@ class TrainingStep:
     def _differentiate_halves(
         self, features: Any, target: Any, total: Any, pieces: float
     ) -> tuple[list[Any], Any]:
-        """As `_differentiate`, of two halves side by side: one operation on so few pixels fills no two cores."""
+        """As `_differentiate`, of two halves at once: one operation on so few pixels fills no two cores."""
         import tensorflow as tf
 
         half = tf.shape(features)[0] // 2

@@ -1,5 +1,7 @@
-"""The fused batch normalisation against Keras's own."""
+"""Our layers against Keras's own."""
 
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glacier_ml.learning.backend import start_tensorflow
-from glacier_ml.learning.layers import batch_normalisation
+from glacier_ml.learning.layers import batch_normalisation, leaky_relu
 
 start_tensorflow()
 
@@ -76,6 +78,13 @@ def test_a_frozen_layer_does_not_learn_statistics():
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_leaky_relu_is_saved_as_keras_own_layer(tmp_path):
+    inputs = keras.Input((3,))
+    keras.Model(inputs, leaky_relu()(negative_slope=0.25)(inputs)).save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras", compile=False)
+    assert type(loaded.layers[1]) is keras.layers.LeakyReLU and loaded.layers[1].negative_slope == 0.25
+
+
 def test_is_saved_as_keras_own_layer(tmp_path):
     inputs = keras.Input((None, None, 3))
     network = keras.Model(inputs, batch_normalisation()(momentum=0.9)(inputs))
@@ -87,3 +96,31 @@ def test_is_saved_as_keras_own_layer(tmp_path):
     assert loaded.layers[1].momentum == 0.9
     values = np.random.default_rng(0).random((1, 4, 4, 3), np.float32)
     np.testing.assert_allclose(loaded(values), network(values), rtol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_leaky_relu_by_hand(training):
+    # slope .25: -4 becomes -1, and its gradient .25 where a positive value's is 1
+    inputs = tf.Variable([-4.0, 0.5, 3.0])
+    with tf.GradientTape() as tape:
+        outputs = leaky_relu()(negative_slope=0.25)(inputs, training=training)
+    assert outputs.numpy().tolist() == [-1.0, 0.5, 3.0]
+    assert tape.gradient(outputs, inputs).numpy().tolist() == [0.25, 1.0, 1.0]
+
+
+def test_leaky_relu_without_normalisation_trains_in_silence():
+    code = """if True:
+    import numpy as np
+    from glacier_ml.learning.backend import start_tensorflow
+    from glacier_ml.learning.networks import build_network
+    from glacier_ml.learning.parameters import parse_parameters
+    from glacier_ml.learning.training import TrainingStep
+
+    start_tensorflow()
+    values = {"network": "unet", "learning_rate": 0.01, "tile_size": 16, "levels": 2, "base_filters": 4}
+    parameters = parse_parameters({**values, "activation": "leaky_relu", "batch_norm": False}, "test")
+    step = TrainingStep(build_network(parameters, np.zeros(8), np.ones(8)), parameters, 1)
+    step(np.ones((2, 16, 16, 8), np.float32), np.ones((2, 16, 16, 2), np.float32), 1)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    assert (done.returncode, done.stderr) == (0, "")
