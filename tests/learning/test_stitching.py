@@ -1,5 +1,7 @@
 """Stitching: where windows begin, what a halo keeps out, what a blend leaves of their borders."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -206,3 +208,20 @@ def test_a_network_that_sees_too_far_is_refused_a_halo():
 
 def test_what_is_kept_of_a_window_with_a_halo_is_a_multiple_of_every_stride():
     assert CORE % 128 == 0
+
+
+def test_the_network_maps_two_batches_at_once():
+    # 8 windows of 256 px every 192 px are 1600 px: two batches of four, each of which waits for the other.
+    together = threading.Barrier(2, timeout=60)
+
+    def network(batch):
+        together.wait()
+        return batch[..., 0]
+
+    def read(first, last):
+        rows, columns = np.mgrid[first:last, 0:1600]
+        return (rows + columns)[..., None].astype(np.float32), np.ones(rows.shape, bool)
+
+    ((row, logit),) = stitched_rows(network, read, (WINDOW, 1600), Stitching(), stride=16, radius=0)
+    assert row == 0 and not together.broken
+    np.testing.assert_allclose(logit, np.add.outer(np.arange(WINDOW), np.arange(1600)), rtol=1e-5)
