@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from glacier_ml.learning.backend import start_tensorflow
 from glacier_ml.learning.classifier import PIXELS_AT_ONCE, NetworkClassifier
 from glacier_ml.learning.stitching import WINDOW, WINDOWS_AT_ONCE
 
@@ -107,6 +108,7 @@ def _product(library: str, matrix: np.ndarray) -> Callable[[], Any]:
 
         tensor = torch.from_numpy(matrix)
         return lambda: torch.mm(tensor, tensor)
+    start_tensorflow()
     import tensorflow as tf
 
     constant = tf.constant(matrix)

@@ -231,6 +231,7 @@ def summarise(ours: list[Run], peer: Run, reach: float) -> tables.Table:
 def draw(ours: list[Run], peer: Run, reach: float, path: Path) -> None:
     """Draw IoU against CPU seconds."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
@@ -240,6 +241,8 @@ def draw(ours: list[Run], peer: Run, reach: float, path: Path) -> None:
         axes.plot(*zip(*run.curve, strict=True), color=colour, marker=marker, markersize=3, label=label)
     axes.axhline(reach, color="grey", linewidth=0.8, linestyle="--")
     axes.set(xscale="log", xlabel="CPU seconds of training", ylabel="mean IoU on the validation blocks")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_ylim(0, 1)
     axes.legend(loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)

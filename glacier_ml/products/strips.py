@@ -15,7 +15,7 @@ from rasterio.windows import Window
 from glacier_ml.evaluation.figures import FALSE_COLOUR, display_step
 from glacier_ml.learning.classifier import Classifier, NetworkClassifier
 from glacier_ml.learning.ensembles import Ensemble
-from glacier_ml.scenes.scene import CEILING_SHARE, SATURATION, Grid, Scene
+from glacier_ml.scenes.scene import CEILING_SHARE, SATURATION, Grid, PixelDigest, Scene
 from glacier_ml.scenes.sources import Source
 
 PIXELS_CHECKED = 100_000
@@ -48,6 +48,7 @@ class SceneStrips:
         self.source = source
         self._reading = threading.Lock()
         self._kept: tuple[tuple[int, Scene], ...] = ()  # with their first rows
+        self._hashed, self._digest = 0, PixelDigest(source.grid)  # rows that the digest knows
         self._ceilings: dict[str, float] = {}
         wanted = [SATURATION[band] for band in bands if band in SATURATION]
         if wanted:
@@ -79,8 +80,19 @@ class SceneStrips:
             strip = self.source.read(Window(0, top, columns, end - top))
             for band, ceiling in self._ceilings.items():
                 strip.quality[f"saturated_{band}"] = strip.bands[band] >= ceiling
+            if top == self._hashed:  # read for the first time
+                for band, values in strip.bands.items():
+                    self._digest.add(band, values)
+                self._hashed = end
             self._kept = (*self._kept[1 - STRIPS_KEPT :], (top, strip))
             return top, strip
+
+    def digest(self) -> str:
+        """`Scene.digest` of the whole scene, of which all rows that were asked for are known already."""
+        rows = self.source.grid.shape[0]
+        while self._hashed < rows:
+            self._read(self._hashed, min(rows, self._hashed + STRIP_ROWS))
+        return self._digest.hexdigest()
 
 
 def joined(parts: Sequence[Scene], grid: Grid) -> Scene:

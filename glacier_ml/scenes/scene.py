@@ -146,13 +146,37 @@ class Scene:
 
 
 def pixel_digest(grid: Grid, bands: Mapping[str, Iterable[NDArray[Any]]]) -> str:
-    """SHA-256 of a grid and of its bands' values, each band in parts from the first row to the last."""
-    state = hashlib.sha256(f"{grid.crs.to_string()}{tuple(grid.transform)}".encode())
-    for band in sorted(bands):
-        state.update(band.encode())
-        for part in bands[band]:
-            state.update(np.ascontiguousarray(part).data)
-    return state.hexdigest()
+    """`PixelDigest` of bands that are there one after the other, each in parts from the first row on."""
+    digest = PixelDigest(grid)
+    for band, parts in bands.items():
+        for part in parts:
+            digest.add(band, part)
+    return digest.hexdigest()
+
+
+class PixelDigest:
+    """SHA-256 of a grid, and of SHA-256 of each band's values: bands may be read together or in turn.
+
+    Parameters
+    ----------
+    grid : Grid
+        Of the whole.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = f"{grid.crs.to_string()}{tuple(grid.transform)}"
+        self._bands: dict[str, Any] = {}
+
+    def add(self, band: str, part: NDArray[Any]) -> None:
+        """Add the next rows of a band."""
+        self._bands.setdefault(band, hashlib.sha256()).update(np.ascontiguousarray(part).data)
+
+    def hexdigest(self) -> str:
+        """What is known so far, as 64 digits."""
+        state = hashlib.sha256(self._grid.encode())
+        for band, values in sorted(self._bands.items()):
+            state.update(band.encode() + values.digest())
+        return state.hexdigest()
 
 
 def check_bands(name: str, found: Iterable[str], needed: Iterable[str]) -> None:

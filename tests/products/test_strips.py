@@ -14,6 +14,7 @@ from glacier_ml.products import strips as module
 from glacier_ml.products.strips import RangeCheck, SceneStrips, Thumbnail
 from glacier_ml.scenes.reading import open_scene, open_source, write_scene
 from glacier_ml.scenes.scene import Scene
+from glacier_ml.scenes.sources import Source
 
 
 @pytest.fixture
@@ -40,6 +41,19 @@ def test_rows_are_those_of_the_whole_scene_and_read_once(folder, monkeypatch):
             assert strip.grid.transform == whole.grid.transform @ whole.grid.transform.translation(0, first)
             np.testing.assert_array_equal(strip.valid, whole.valid[first:last])
     assert [(one.row_off, one.height) for one in asked] == [(0, 512), (512, 188)]
+
+
+def test_the_digest_comes_of_the_rows_read_and_of_those_that_nobody_asked_for(folder, monkeypatch):
+    whole, asked = open_scene(folder), []
+    monkeypatch.setattr(module, "STRIP_ROWS", 100)
+    read = Source.read
+    monkeypatch.setattr(Source, "read", lambda self, at: asked.append(at.row_off) or read(self, at))
+    with open_source(folder) as source:
+        strips = SceneStrips(source, ("red",))
+        for first in (0, 100, 200, 300, 0, 400):  # the first strip is gone by then, and read anew
+            strips(first, first + 50)
+        assert strips.digest() == whole.digest == source.digest()
+        assert asked == [0, 100, 200, 300, 0, 400, 500, 600]
 
 
 def test_more_rows_than_a_strip_are_read_at_once_and_strips_long_gone_anew(folder, monkeypatch):
