@@ -110,5 +110,10 @@ def _weights(length: int, nodes: NDArray[np.float64]) -> Any:
     """Linear interpolation from the nodes to every pixel: sparse (length, nodes), at most two in a row."""
     from scipy.sparse import csr_array
 
+    if len(nodes) == 1:
+        return csr_array(np.ones((length, 1)))
     pixels = np.arange(length)
-    return csr_array(np.stack([np.interp(pixels, nodes, hat) for hat in np.eye(len(nodes))], axis=1))
+    before = np.minimum(np.searchsorted(nodes, pixels, side="right") - 1, len(nodes) - 2)
+    share = (pixels - nodes[before]) / (nodes[before + 1] - nodes[before])
+    places = np.tile(pixels, 2), np.concatenate([before, before + 1])
+    return csr_array((np.concatenate([1 - share, share]), places), shape=(length, len(nodes)))

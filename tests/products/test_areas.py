@@ -1,6 +1,7 @@
 """Areas against the ellipsoid."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 
+from glacier_ml.products import areas
 from glacier_ml.products.areas import area_km2, pixel_areas
 from glacier_ml.scenes.scene import Grid
 
@@ -82,3 +84,20 @@ def test_area_across_the_date_line():
     there = Grid(CRS.from_epsg(4326), Affine(0.01, 0, 10, 0, -0.01, 0.1), (20, 20))
     everything = np.ones((20, 20), dtype=bool)
     assert area_km2(everything, grid) == pytest.approx(area_km2(everything, there), rel=1e-9)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 700))
+def test_weights_are_those_of_linear_interpolation(length):
+    nodes = areas._nodes(length)
+    expected = np.stack([np.interp(np.arange(length), nodes, hat) for hat in np.eye(len(nodes))], axis=1)
+    np.testing.assert_allclose(areas._weights(length, nodes).toarray(), expected, atol=1e-12)
+
+
+def test_weights_of_a_long_scene_need_little_memory():
+    nodes = areas._nodes(100_000)
+    tracemalloc.start()
+    areas._weights(100_000, nodes)
+    # two weights and two places a pixel, some copies of them: well below the 1.25 GB of all pairs
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
