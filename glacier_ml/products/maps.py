@@ -188,7 +188,9 @@ class MapWriter:
 
     def _make_cog(self, kind: str, tags: Mapping[str, str]) -> None:
         members = tuple(f"member {number}" for number, _ in enumerate(self.members, 1))
-        self._writers[kind].finish(tags, members if kind == "members" else (kind,))
+        # Without an environment of this thread's own GDAL prints what rasterio would leave unsaid.
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+            self._writers[kind].finish(tags, members if kind == "members" else (kind,))
 
 
 def entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -79,6 +79,12 @@ def test_files_lie_on_the_scenes_grid_with_nodata_and_tags(tmp_path):
         np.testing.assert_allclose(raster.read(1), entropy(probability), equal_nan=True)
 
 
+def test_maps_are_written_in_silence(tmp_path, capfd):
+    scene = made_scene()
+    write_map(scene, made_probability(scene), 0.5, tmp_path, {})
+    assert capfd.readouterr() == ("", "")  # GDAL's own printing is native
+
+
 def test_the_entropy_of_a_probability_worked_by_hand():
     # p = 1/4: -(1/4)(-2) - (3/4) log2(3/4) = .5 + .75 x .4150375 = .8112781
     bits = entropy(np.array([0, 0.25, 0.5, 0.75, 1, np.nan], dtype=np.float32))
