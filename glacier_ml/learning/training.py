@@ -180,7 +180,8 @@ class TrainingStep:
 
         self.network, self.dice = network, parameters.dice
         # Neither Dice nor batch normalisation is the same of halves as of the whole.
-        self._divisible = isinstance(parameters, FfnnParameters) and not parameters.dice
+        whole = bool(parameters.dice or parameters.batch_norm)
+        self._divisible = isinstance(parameters, FfnnParameters) and not whole
         self.update = WeightUpdate(network, parameters, steps * parameters.epochs)
         self._gradients = tf.function(self._differentiate, reduce_retracing=True, autograph=False)
         self._apply = tf.function(self.update, autograph=False)

@@ -86,9 +86,16 @@ def test_patience_counts_epochs_without_a_better_training_accuracy():
     assert len(result.history) == 3 and result.best_epoch == 2  # the first is best, two more wait
 
 
-# A per-pixel network's steps without Dice are taken in two halves, of an odd number and of one pixel too.
+# In two halves, of an odd number and of one pixel too; whole with Dice or batch normalisation.
 @pytest.mark.parametrize(
-    "changed", [{}, {"batch_pixels": 333}, {"batch_pixels": 1, "epoch_pixels": 5}, {"dice": 1.0}]
+    "changed",
+    [
+        {},
+        {"batch_pixels": 333},
+        {"batch_pixels": 1, "epoch_pixels": 5},
+        {"dice": 1.0},
+        {"batch_norm": True},
+    ],
 )
 def test_several_steps_in_one_call_are_the_same_steps(changed):
     parameters = sound(clip_norm=1.0, penalty=1e-3, **changed)
