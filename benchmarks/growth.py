@@ -74,9 +74,10 @@ class Curve:
         (less, more), (quicker, slower) = self.amounts[-2:], self.seconds[-2:]
         return math.log(slower / quicker) / math.log(more / less)
 
-    def linearity(self, values: list[float]) -> float:
-        """How many times as large the last size is as the first, over how many times as much it cost."""
-        return self.amounts[-1] / self.amounts[0] * values[0] / values[-1]
+    @property
+    def linearity(self) -> float:
+        """How many times as large the last size is as the first, over how many times as long it took."""
+        return self.amounts[-1] / self.amounts[0] * self.seconds[0] / self.seconds[-1]
 
     @property
     def bounded(self) -> float:
@@ -196,7 +197,7 @@ def measure(options: argparse.Namespace) -> Table:
         curves += found
     for curve in curves:
         table.rows.append(row_of(curve))
-        table.ratio(f"{curve.name}: linear or better", curve.linearity(curve.seconds), AIM)
+        table.ratio(f"{curve.name}: linear or better", curve.linearity, AIM)
         table.ratio(f"{curve.name}: {LAWS[curve.law]}", curve.bounded, AIM)
         table.series[curve.name] = asdict(curve)
     if options.plot:

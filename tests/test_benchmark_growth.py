@@ -28,7 +28,7 @@ def test_the_exponent_is_the_slope_of_the_logarithms():
     grown = curve(FLAT, (2, 4, 32), (1, 1, 1))
     # slopes .5 and 1.5 of equal steps: 1 on the whole
     assert grown.exponent == pytest.approx(1) and grown.last_exponent == pytest.approx(1.5)
-    assert grown.linearity(grown.seconds) == pytest.approx(1)
+    assert grown.linearity == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -206,21 +206,18 @@ class TrainingStep:
         for number in tf.range(tf.shape(features)[0]):
             total = tf.maximum(tf.reduce_sum(target[number, ..., 1]), 1e-9)
             differentiate = self._differentiate_halves if self._divisible else self._differentiate
-            gradients, counts = differentiate(features[number], target[number], total, 1.0)
+            gradients, counts = differentiate(features[number], target[number], total)
             self.update(gradients)
             sums += counts
         return sums
 
-    def _differentiate_halves(
-        self, features: Any, target: Any, total: Any, pieces: float
-    ) -> tuple[list[Any], Any]:
+    def _differentiate_halves(self, features: Any, target: Any, total: Any) -> tuple[list[Any], Any]:
         """As `_differentiate`, of two halves at once: one operation on so few pixels fills no two cores."""
         import tensorflow as tf
 
         half = tf.shape(features)[0] // 2
-        halves = (features[:half], target[:half]), (features[half:], target[half:])
-        found = [self._differentiate(*one, total, 2 * pieces) for one in halves]
-        (left, counted), (right, rest) = found
+        left, counted = self._differentiate(features[:half], target[:half], total, 2.0)
+        right, rest = self._differentiate(features[half:], target[half:], total, 2.0)
         return [a + b for a, b in zip(left, right, strict=True)], counted + rest
 
     def __call__(self, features: NDArray, target: NDArray, pieces: int) -> NDArray[np.float64]:
@@ -234,7 +231,9 @@ class TrainingStep:
         self._apply(gradients)
         return sums
 
-    def _differentiate(self, features: Any, target: Any, total: Any, pieces: Any) -> tuple[list[Any], Any]:
+    def _differentiate(
+        self, features: Any, target: Any, total: Any, pieces: Any = 1.0
+    ) -> tuple[list[Any], Any]:
         import tensorflow as tf
 
         label, weight = target[..., 0], target[..., 1]

@@ -103,17 +103,21 @@ def map_scene(job: Job, entry: CatalogEntry, progress: Progress = lambda pixels:
     with entry.source() as source:
         check_source(source, job.classifier)
         names = record_name(entry.name), partial_prefix(entry.name), family(entry.name)
+        identity = None
         if (job.folder / names[0]).is_file():  # else the digest comes of the reading for the map
-            _, key = _identity(job, source, source.digest())
-            if known := finished_map(job.folder, entry.name, key):
+            identity = _identity(job, source, source.digest())
+            if known := finished_map(job.folder, entry.name, identity[1]):
                 progress(source.grid.shape[0] * source.grid.shape[1])
                 return known
         with staged(job.folder, *names) as partial:
-            return _write(job, source, partial, progress)
+            return _write(job, source, partial, identity, progress)
 
 
-def _identity(job: Job, source: Source, digest: str) -> tuple[dict[str, Any], str | None]:
-    """Tags of a scene's map, and the key that says by what it was made of what."""
+Identity = tuple[dict[str, Any], str | None]
+"""Tags of a scene's map, and the key that says by what it was made of what."""
+
+
+def _identity(job: Job, source: Source, digest: str) -> Identity:
     tags = {"scene_digest": digest, **_provenance(source), **job.tags}
     digests = source.name, digest, source.quality_digest()
     return tags, map_key(digests, job.classifier, job.options, tags)
@@ -153,7 +157,9 @@ def _provenance(source: Source) -> dict[str, str]:
     return {tag: str(value) for tag, value in found.items() if value}
 
 
-def _write(job: Job, source: Source, partial: Path, progress: Progress) -> MappedScene:
+def _write(
+    job: Job, source: Source, partial: Path, identity: Identity | None, progress: Progress
+) -> MappedScene:
     """Map the scene strip by strip into a folder that will take its place in the job's."""
     begun = time.monotonic()
     classifier, options = job.classifier, job.options
@@ -179,8 +185,8 @@ def _write(job: Job, source: Source, partial: Path, progress: Progress) -> Mappe
             )
         outside = check.shares() if check.known else None
         unusual = _unusual(outside or {})
-        tags, key = _identity(job, source, strips.digest())
-        told = tags | {"outside_training_range": "not known" if outside is None else unusual or "no"}
+        known, key = identity or _identity(job, source, strips.digest())
+        told = known | {"outside_training_range": "not known" if outside is None else unusual or "no"}
         files = writer.finish(job.folder, told, options.picture)
     warning = f"{source.name}: {_WARNING.format(unusual)}" if unusual else ""
     tags = {key: str(value) for key, value in told.items()} | {"threshold": f"{threshold:g}"}
