@@ -9,8 +9,12 @@ import pytest
 from affine import Affine
 from rasterio.crs import CRS
 
+from glacier_ml.learning.backend import ONEDNN
 from glacier_ml.scenes.rasters import write_raster
 from glacier_ml.scenes.scene import Grid
+
+# Some tests import Keras before the package starts it: their process, too, shall compute as the others do.
+os.environ.setdefault(ONEDNN, "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLD = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI")
