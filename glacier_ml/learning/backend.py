@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from glacier_ml.errors import GlacierError
@@ -58,6 +59,13 @@ def thread_limit() -> int | None:
             f"{THREADS}: must be a whole number of threads from 1 on (found '{told}'); mend or unset it"
         )
     return int(told)
+
+
+@cache
+def has_avx2_alone() -> bool:
+    """Whether the processor has AVX2 but no AVX-512, as most of those people have; by NumPy's list."""
+    features = import_module("numpy._core._multiarray_umath").__cpu_features__
+    return bool(features.get("AVX2")) and not features.get("AVX512F")
 
 
 def _limit_threads(threading: Any, threads: int) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glacier_ml.learning.layers import batch_normalisation, leaky_relu
+from glacier_ml.learning.layers import batch_normalisation, convolution, leaky_relu
 from glacier_ml.learning.parameters import AnyParameters, FfnnParameters, UnetParameters
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _convolutions(values: Any, width: int, dropout: float, parameters: UnetParam
 
     for position in range(parameters.convolutions):
         bias = not parameters.batch_norm  # batch normalisation has its own
-        values = layers.Conv2D(width, 3, padding="same", use_bias=bias, **_kernel(parameters))(values)
+        values = convolution()(width, 3, padding="same", use_bias=bias, **_kernel(parameters))(values)
         values = _activate(values, parameters)
         if dropout and position == 0:
             values = layers.Dropout(dropout)(values)

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from glacier_ml.learning.backend import (
     THREADS,
     _limit_threads,
     _native_stderr_held,
+    has_avx2_alone,
     start_tensorflow,
     thread_limit,
 )
@@ -69,3 +71,27 @@ def test_onednn_serves_unless_the_environment_says_no(monkeypatch, told, found):
         monkeypatch.setenv(ONEDNN, told)
     start_tensorflow.__wrapped__()
     assert os.environ[ONEDNN] == found
+
+
+@pytest.mark.parametrize(
+    ("features", "alone"),
+    [
+        ({"AVX2": True, "AVX512F": False}, True),
+        ({"AVX2": True}, True),
+        ({"AVX2": True, "AVX512F": True}, False),
+        ({"NEON": True}, False),  # ARM
+    ],
+)
+def test_processors_with_avx2_alone_are_known(monkeypatch, features, alone):
+    monkeypatch.setattr("numpy._core._multiarray_umath.__cpu_features__", features)
+    has_avx2_alone.cache_clear()
+    try:
+        assert has_avx2_alone() is alone
+    finally:
+        has_avx2_alone.cache_clear()
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="tells what the processor has on Linux alone")
+def test_the_processor_is_known_as_linux_knows_it():
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    assert has_avx2_alone() is ("avx2" in flags and "avx512f" not in flags)

@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from glacier_ml.learning import layers
 from glacier_ml.learning.backend import start_tensorflow
-from glacier_ml.learning.layers import batch_normalisation, leaky_relu
+from glacier_ml.learning.layers import batch_normalisation, convolution, kernel_gradient, leaky_relu
+from glacier_ml.learning.networks import build_network
+from glacier_ml.learning.parameters import UnetParameters
+from glacier_ml.learning.training import TrainingStep
 
 start_tensorflow()
 
@@ -124,3 +128,111 @@ def test_leaky_relu_without_normalisation_trains_in_silence():
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_gradient_of_a_kernel_by_hand():
+    # The upstream gradient is that of the upper left pixel alone, 10: each element of the kernel has 10 times
+    # the pixel that it meets there, which beyond the image is 0.
+    images = np.float32([[1, 2], [3, 4]]).reshape(1, 2, 2, 1)
+    upstream = np.float32([[10, 0], [0, 0]]).reshape(1, 2, 2, 1)
+    expected = [[0, 0, 0], [0, 10, 20], [0, 30, 40]]
+    assert np.reshape(kernel_gradient(images, upstream), (3, 3)).tolist() == expected
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
+    channels=st.integers(1, 5),
+    filters=st.integers(1, 5),
+    seed=st.integers(0, 2**31),
+)
+def test_gradient_of_a_kernel_is_tensorflows(shape, channels, filters, seed):
+    random = np.random.default_rng(seed)
+    images = random.standard_normal((*shape, channels)).astype(np.float32)
+    upstream = random.standard_normal((*shape, filters)).astype(np.float32)
+    expected = tf.raw_ops.Conv2DBackpropFilter(
+        input=images,
+        filter_sizes=[3, 3, channels, filters],
+        out_backprop=upstream,
+        strides=[1, 1, 1, 1],
+        padding="SAME",
+    )
+    np.testing.assert_allclose(kernel_gradient(images, upstream), expected, rtol=1e-4, atol=1e-4)
+
+
+def avx2_alone(monkeypatch, alone=True):
+    """As on a processor with AVX2 and no AVX-512, or on another; lists what the matrices serve for."""
+    asked = []
+
+    def noted(images, upstream):
+        asked.append((tuple(images.shape[1:]), upstream.shape[-1]))
+        return kernel_gradient(images, upstream)
+
+    monkeypatch.setattr(layers, "has_avx2_alone", lambda: alone)
+    monkeypatch.setattr(layers, "kernel_gradient", noted)
+    return asked
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_learns_as_keras_own(monkeypatch, bias):
+    asked = avx2_alone(monkeypatch)
+    random = np.random.default_rng(0)
+    batch = random.standard_normal((2, 64, 66, 32)).astype(np.float32)
+    target = random.standard_normal((2, 64, 66, 3)).astype(np.float32)
+    ours, theirs = (
+        kind(3, 3, padding="same", use_bias=bias) for kind in (convolution(), keras.layers.Conv2D)
+    )
+    for layer in (ours, theirs):
+        layer.build(batch.shape)
+    weights = [random.standard_normal(one.shape).astype(np.float32) for one in theirs.get_weights()]
+    ours.set_weights(weights)
+    theirs.set_weights(weights)
+    found, expected = trained(ours, [batch], [target]), trained(theirs, [batch], [target])
+    assert asked == [((64, 66, 32), 3)]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize(
+    ("alone", "training", "size", "channels", "kernel", "dtype"),
+    [
+        (False, True, 64, 32, 3, "float32"),  # AVX-512: oneDNN's kernels are quicker
+        (True, False, 64, 32, 3, "float32"),
+        (True, True, 63, 32, 3, "float32"),
+        (True, True, 64, 31, 3, "float32"),
+        (True, True, 64, 32, 1, "float32"),
+        (True, True, 64, 32, 3, "bfloat16"),
+    ],
+)
+def test_elsewhere_a_convolution_is_keras_own(monkeypatch, alone, training, size, channels, kernel, dtype):
+    asked = avx2_alone(monkeypatch, alone)
+    layer = convolution()(2, kernel, padding="same", dtype=dtype)
+    with tf.GradientTape() as tape:
+        outputs = layer(np.ones((1, size, size, channels), np.float32), training=training)
+    assert tape.gradient(outputs, layer.trainable_variables)[0].shape == (kernel, kernel, channels, 2)
+    assert asked == []
+
+
+def test_a_wide_network_takes_the_same_step(monkeypatch):
+    shape = {"learning_rate": 0.01, "tile_size": 64, "levels": 2, "base_filters": 32}
+    parameters = UnetParameters(**shape, batch_norm=True, penalty=1e-3)
+    random = np.random.default_rng(0)
+    batch = random.standard_normal((2, 64, 64, 8)).astype(np.float32), np.ones((2, 64, 64, 2), np.float32)
+    stepped = {}
+    for alone in (False, True):
+        asked = avx2_alone(monkeypatch, alone)
+        keras.utils.set_random_seed(0)
+        network = build_network(parameters, np.zeros(8), np.ones(8))
+        TrainingStep(network, parameters, 1)(*batch, 1)
+        stepped[alone] = network.get_weights()
+    # Of the five convolutions of 3 x 3 the first has 8 channels, and two have images of 32 x 32.
+    assert sorted(asked) == [((64, 64, 32), 32), ((64, 64, 32), 32), ((64, 64, 64), 32)]
+    for one, other in zip(*stepped.values(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_a_convolution_is_saved_as_keras_own_layer(tmp_path):
+    inputs = keras.Input((None, None, 3))
+    keras.Model(inputs, convolution()(4, 3, padding="same")(inputs)).save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras", compile=False)
+    assert type(loaded.layers[1]) is keras.layers.Conv2D and loaded.layers[1].padding == "same"
