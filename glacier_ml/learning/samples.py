@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from glacier_ml.errors import GlacierError
@@ -111,9 +112,8 @@ class Samples:
         if isinstance(self.parameters, FfnnParameters):
             return features.reshape(-1, features.shape[-1]), target.reshape(-1, 2)
         if self.parameters.augment:
-            both = np.concatenate([features, target], axis=-1)
-            both = np.stack([transform_d4(tile, int(random.integers(SYMMETRIES))) for tile in both])
-            features, target = both[..., :-2], both[..., -2:]
+            drawn = np.array([random.integers(SYMMETRIES) for _ in features])
+            features, target = _turned(features, drawn), _turned(target, drawn)
         return np.ascontiguousarray(features), np.ascontiguousarray(target)
 
     def _computed(self, stack: Array) -> Array:
@@ -156,6 +156,15 @@ class Samples:
         return stack
 
 
+def _turned(tiles: Array, symmetries: NDArray[np.int64]) -> Array:
+    """Tiles, each turned and mirrored as its symmetry says; those of one symmetry at once."""
+    turned = np.empty_like(tiles)
+    for symmetry in np.unique(symmetries):
+        alike = np.flatnonzero(symmetries == symmetry)
+        turned[alike] = transform_d4(tiles[alike], int(symmetry))
+    return turned
+
+
 def _pick(scene: TrainingScene, pixels: NDArray[np.int64]) -> tuple[Array, NDArray[np.bool_]]:
     """Tiles of one pixel each, in a third of the time that `_gather` takes."""
     stack = scene.stack.reshape(-1, scene.stack.shape[-1]).take(pixels, axis=0)
@@ -163,10 +172,14 @@ def _pick(scene: TrainingScene, pixels: NDArray[np.int64]) -> tuple[Array, NDArr
 
 
 def _gather(scene: TrainingScene, corners: NDArray[np.int64], size: int) -> tuple[Array, NDArray[np.bool_]]:
-    steps = np.arange(size)
-    rows = corners[:, 0, None, None] + steps[None, :, None]
-    columns = corners[:, 1, None, None] + steps[None, None, :]
-    return scene.stack[rows, columns], scene.target[rows, columns]
+    rows, columns = corners.T
+
+    def gathered(values: NDArray[Any]) -> NDArray[Any]:
+        # A view of all windows, of which whole ones are copied: pixel by pixel takes twice as long.
+        every = np.moveaxis(sliding_window_view(values, (size, size), axis=(0, 1)), 2, -1)
+        return every[rows, columns]
+
+    return gathered(scene.stack), gathered(scene.target)
 
 
 def check_samples(scenes: Sequence[LabelledScene], parameters: AnyParameters) -> None:
