@@ -104,7 +104,9 @@ def work(sweep: str, *arguments: Any) -> list[dict[str, float]]:
 def sweep_scene_size(data: str | None, part: float, folder: Path) -> list[Curve]:
     """Map a square scene of 1 to 16 times the pixels."""
     sides = [round(SIDE * math.sqrt(part * size)) for size in SIZES]
-    return map_scenes("scene size", WIDTH, [(side, side) for side in sides], training_scenes(data)[0], folder)
+    return map_scenes(
+        "scene size", WIDTH, [(side, side) for side in sides], training_scenes(data)[0].scene, folder
+    )
 
 
 def sweep_scene_length(data: str | None, part: float, folder: Path) -> list[Curve]:
@@ -120,9 +122,9 @@ def map_scenes(
     models = {name: write_model(values, folder / name) for name, values in MODELS.items()}
     unit = "megapixels of the scene"
     curves = {name: Curve(f"{panel}, {name}", panel, unit, law) for name in models}
-    warm = write_large_scene(source, (256, 256), folder / "warm")
+    warm = write_large_scene(source.scene, (256, 256), folder / "warm")
     for rows, columns in shapes:
-        scene = write_large_scene(source, (rows, columns), folder / f"scene-{rows}")
+        scene = write_large_scene(source.scene, (rows, columns), folder / f"scene-{rows}")
         for name, model in models.items():
             (cost,) = work("scene", model, warm, scene)
             curves[name].add(rows * columns / 1e6, cost)

@@ -1,4 +1,4 @@
-"""Scenes, catalogs and models for benchmarks/growth.py, of any size, from the scenes of a catalog."""
+"""Scenes, catalogs and models for benchmarks, of any size, from the scenes of a catalog."""
 
 from __future__ import annotations
 
@@ -38,9 +38,8 @@ def mirrored(length: int, wanted: int) -> NDArray[np.intp]:
     return np.minimum(there, 2 * length - 1 - there)
 
 
-def write_large_scene(labelled: LabelledScene, shape: tuple[int, int], folder: Path) -> Path:
+def write_large_scene(scene: Scene, shape: tuple[int, int], folder: Path) -> Path:
     """Mirror a scene until it has a shape, and write it as a scene folder."""
-    scene = labelled.scene
     rows, columns = (mirrored(length, wanted) for length, wanted in zip(scene.shape, shape, strict=True))
     place = np.ix_(rows, columns)
     bands = {band: values[place] for band, values in scene.bands.items()}

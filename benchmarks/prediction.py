@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.growth_inputs import write_large_scene
 from benchmarks.processes import asked
 from benchmarks.tables import Table, run
 from glacier_ml.learning.classifier import NetworkClassifier
@@ -34,8 +35,6 @@ from glacier_ml.learning.parameters import AnyParameters, FfnnParameters, UnetPa
 from glacier_ml.learning.stitching import OVERLAP, WINDOW
 from glacier_ml.learning.tiles import window_origins
 from glacier_ml.scenes.catalog import open_catalog
-from glacier_ml.scenes.reading import write_scene
-from glacier_ml.scenes.scene import Grid, Scene
 from glacier_ml.studies.experiment import read_experiment
 
 AIMS = {"peer": 1.3, "peak": 0.5}
@@ -46,26 +45,6 @@ LIBRARIES = ("numpy", "torch", "tensorflow")
 
 Call = tuple[str, str, tuple[Any, ...]]
 """Module, function, arguments."""
-
-
-def make_frame(data: str | None, shape: tuple[int, int], folder: Path) -> Path:
-    """A catalog's first training scene mirrored to a frame, as a scene folder."""
-    scene = open_catalog(data).of_role("train")[0].open()
-    rows, columns = (mirrored(length, wanted) for length, wanted in zip(scene.shape, shape, strict=True))
-    bands = {band: values[np.ix_(rows, columns)] for band, values in scene.bands.items()}
-    grid = Grid(scene.grid.crs, scene.grid.transform, shape)
-    write_scene(Scene("frame", bands, scene.valid[np.ix_(rows, columns)], grid), folder)
-    return folder
-
-
-def mirrored(length: int, wanted: int) -> np.ndarray:
-    """Indices that run to the end of an axis and back until there are as many as wanted.
-
-    >>> mirrored(3, 8).tolist()
-    [0, 1, 2, 2, 1, 0, 0, 1]
-    """
-    there = np.arange(wanted) % (2 * length)
-    return np.minimum(there, 2 * length - 1 - there)
 
 
 def make_model(kind: str, folder: str) -> list[float]:
@@ -247,7 +226,8 @@ def measure(options: argparse.Namespace) -> Table:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(options.keep or temporary).resolve()
         if not (work / "frame").exists():
-            make_frame(options.data, (options.rows, options.columns), work / "frame")
+            scene = open_catalog(options.data).of_role("train")[0].open()
+            write_large_scene(scene, (options.rows, options.columns), work / "frame")
         for kind, name in NETWORKS.items():
             asked("benchmarks.prediction", "make_model", kind, str(work / kind))
             seconds[kind] = compare_frames(kind, name, work, options, table)

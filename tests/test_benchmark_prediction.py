@@ -5,14 +5,26 @@ import pytest
 import rasterio
 from affine import Affine
 from made_networks import ffnn, unet, untrained
+from made_scenes import made_scene
 
 from benchmarks import prediction
-from benchmarks.prediction import agreement, flops_a_pixel, mirrored, quickest
+from benchmarks.growth_inputs import mirrored, write_large_scene
+from benchmarks.prediction import agreement, flops_a_pixel, ours, quickest
 from benchmarks.tables import Table
 
 
 def test_a_frame_is_the_scene_mirrored_to_and_fro():
     assert mirrored(3, 8).tolist() == [0, 1, 2, 2, 1, 0, 0, 1]
+
+
+def test_each_round_maps_anew(tmp_path):
+    untrained(ffnn()).save(tmp_path / "model")
+    scene = write_large_scene(made_scene().scene, (300, 310), tmp_path / "frame")
+    mapped = []
+    for _ in range(2):
+        assert ours(str(tmp_path / "model"), str(scene), str(tmp_path / "maps"))["s"] > 0
+        mapped.append((tmp_path / "maps" / "frame_probability.tif").stat())
+    assert mapped[0].st_mtime_ns < mapped[1].st_mtime_ns  # else the first round's map would have stayed
 
 
 @pytest.mark.parametrize("parameters", [unet(levels=3, base_filters=4, convolutions=2), ffnn()])
