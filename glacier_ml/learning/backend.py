@@ -63,9 +63,10 @@ def thread_limit() -> int | None:
 
 @cache
 def has_avx2_alone() -> bool:
-    """Whether the processor has AVX2 but no AVX-512, as most of those people have; by NumPy's list."""
+    """Whether the processor has AVX2 but no AVX-512, by NumPy's list, or oneDNN may use no more."""
     features = import_module("numpy._core._multiarray_umath").__cpu_features__
-    return bool(features.get("AVX2")) and not features.get("AVX512F")
+    limited = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper().startswith("AVX2")
+    return bool(features.get("AVX2")) and (limited or not features.get("AVX512F"))
 
 
 def _limit_threads(threading: Any, threads: int) -> None:

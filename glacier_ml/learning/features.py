@@ -18,13 +18,10 @@ from glacier_ml.errors import GlacierError
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-PIXELS_AT_ONCE = 16_384
-"""So few that what is computed on the way stays in a processor's cache."""
-
 # Reflectance below which a ratio or an index is noise: about one DN of Landsat 5's bands (typical value).
 FLOOR = np.float32(0.005)
-# Of which features are computed together: intermediate results stay small, and in the processor's cache.
 PIXELS_AT_ONCE = 65_536
+"""Of which features are computed together: what is computed on the way stays in a processor's cache."""
 
 
 @dataclass(frozen=True)

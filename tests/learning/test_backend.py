@@ -74,15 +74,18 @@ def test_onednn_serves_unless_the_environment_says_no(monkeypatch, told, found):
 
 
 @pytest.mark.parametrize(
-    ("features", "alone"),
+    ("features", "limit", "alone"),
     [
-        ({"AVX2": True, "AVX512F": False}, True),
-        ({"AVX2": True}, True),
-        ({"AVX2": True, "AVX512F": True}, False),
-        ({"NEON": True}, False),  # ARM
+        ({"AVX2": True, "AVX512F": False}, "", True),
+        ({"AVX2": True}, "", True),
+        ({"AVX2": True, "AVX512F": True}, "", False),
+        ({"AVX2": True, "AVX512F": True}, "avx2_vnni", True),
+        ({"AVX2": True, "AVX512F": True}, "AVX512_CORE", False),
+        ({"NEON": True}, "AVX2", False),  # ARM
     ],
 )
-def test_processors_with_avx2_alone_are_known(monkeypatch, features, alone):
+def test_processors_with_avx2_alone_are_known(monkeypatch, features, limit, alone):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     monkeypatch.setattr("numpy._core._multiarray_umath.__cpu_features__", features)
     has_avx2_alone.cache_clear()
     try:
@@ -93,5 +96,7 @@ def test_processors_with_avx2_alone_are_known(monkeypatch, features, alone):
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="tells what the processor has on Linux alone")
 def test_the_processor_is_known_as_linux_knows_it():
+    if os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        pytest.skip("ONEDNN_MAX_CPU_ISA limits what is used of it")
     flags = set(Path("/proc/cpuinfo").read_text().split())
     assert has_avx2_alone() is ("avx2" in flags and "avx512f" not in flags)
