@@ -259,7 +259,7 @@ def measure(options: argparse.Namespace) -> tables.Table:
 
 def more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reach", type=float, default=0.8, help="IoU to reach")
-    parser.add_argument("--cap", type=float, default=3600, help="CPU seconds of the report's recipe")
+    parser.add_argument("--cap", type=float, default=1500, help="CPU seconds of the report's recipe")
     parser.add_argument("--every", type=float, default=EVERY, help="CPU seconds between two of its scores")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of ours")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw IoU against CPU seconds there")
