@@ -1,6 +1,6 @@
 """Run the benchmarks, each in a process of its own, one after the other; nothing else should run then.
 
-    python -m benchmarks                     all of them, on the made scenes
+    python -m benchmarks                     all that have recorded ratios, on the made scenes
     python -m benchmarks unet_training ...   these
     python -m benchmarks --check             say what got slower than its recorded ratio by a quarter
     python -m benchmarks --record            note the ratios as those to be held
@@ -58,8 +58,11 @@ def held(name: str, found: dict[str, Any], recorded: Path) -> list[str]:
     path = recorded / f"{name}.json"
     if not path.is_file():
         return [f"{name}: nothing is recorded in {recorded.name}; run with --record"]
-    before = json.loads(path.read_text())["ratios"]
-    return [f"slower: {name}: {fault}" for fault in slower(found.get("ratios", {}), before)]
+    before = json.loads(path.read_text())
+    options = before.get("options", found.get("options"))  # older records have none
+    if found and options != found["options"]:
+        return [f"{name}: measured with other options ({found.get('options')}) than recorded ({options})"]
+    return [f"slower: {name}: {fault}" for fault in slower(found.get("ratios", {}), before["ratios"])]
 
 
 def options() -> argparse.ArgumentParser:

@@ -7,8 +7,9 @@ Which batch reaches a loss soonest is found first: for every batch size and rate
 takes until the loss of 65,536 pixels is within a twentieth of the lowest that any of them reaches. Then
 each side trains at every batch size; its seconds to that loss are pixels / (pixels a second). A ratio
 compares pixels a second at the batch by which ours is there soonest, or each side at its own. Ours is an
-epoch as the product trains it: pixels are drawn from the scenes while the network works. The peers index
-shuffled arrays in memory; scikit-learn has Adam and no clipping, which is less work.
+epoch as the product trains it: pixels are drawn from the scenes, their brightness is changed and their
+features are computed while the network works. The peers index shuffled arrays in memory; scikit-learn has
+Adam and no clipping, which is less work.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def samples_of(catalog: str | None, batch: int) -> Any:
     from glacier_ml.studies.experiment import read_experiment
 
     experiment = read_experiment("experiments/ffnn.yaml")
-    changed = {"batch_pixels": batch, "epoch_pixels": EPOCH, "brightness": 0.0, "schedule": "fixed"}
+    changed = {"batch_pixels": batch, "epoch_pixels": EPOCH, "schedule": "fixed"}
     chosen = experiment.baseline.model_copy(update=changed)
     data = load_training_data(catalog, experiment.split_rule)
     return collect_samples(data.scenes, data.split, chosen, seed=0), data

@@ -104,9 +104,7 @@ def work(sweep: str, *arguments: Any) -> list[dict[str, float]]:
 def sweep_scene_size(data: str | None, part: float, folder: Path) -> list[Curve]:
     """Map a square scene of 1 to 16 times the pixels."""
     sides = [round(SIDE * math.sqrt(part * size)) for size in SIZES]
-    return map_scenes(
-        "scene size", WIDTH, [(side, side) for side in sides], training_scenes(data)[0].scene, folder
-    )
+    return map_scenes("scene size", WIDTH, [(side, side) for side in sides], training_scenes(data)[0], folder)
 
 
 def sweep_scene_length(data: str | None, part: float, folder: Path) -> list[Curve]:

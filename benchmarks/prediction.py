@@ -225,9 +225,8 @@ def measure(options: argparse.Namespace) -> Table:
     table, seconds = Table(), {}
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(options.keep or temporary).resolve()
-        if not (work / "frame").exists():
-            scene = open_catalog(options.data).of_role("train")[0].open()
-            write_large_scene(scene, (options.rows, options.columns), work / "frame")
+        scene = open_catalog(options.data).of_role("train")[0].open()
+        write_large_scene(scene, (options.rows, options.columns), work / "frame")
         for kind, name in NETWORKS.items():
             asked("benchmarks.prediction", "make_model", kind, str(work / kind))
             seconds[kind] = compare_frames(kind, name, work, options, table)

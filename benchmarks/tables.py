@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RECORDED = HERE / "recorded"
 CPUINFO = Path("/proc/cpuinfo")
+PLACES = ("json", "plot", "keep")  # options that say where something is written
 SLOWER = 0.25  # share of a recorded ratio that may be lost before --check says so
 LIBRARIES = ("tensorflow", "keras", "torch", "onnxruntime", "scikit-learn", "numpy", "rasterio", "optuna")
 
@@ -155,13 +156,24 @@ def run(
     table = measure(options)
     print(table.markdown(), flush=True)
     if options.json:
-        write(table, options.json)
+        write(table, options.json, options)
 
 
-def write(table: Table, path: Path) -> None:
-    """Write a table with the machine that it is of."""
+def write(table: Table, path: Path, options: argparse.Namespace | None = None) -> None:
+    """Write a table with the machine and the options that it is of."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": machine()} | asdict(table), indent=1) + "\n")
+    told = {"machine": machine(), "options": chosen(options) if options else {}}
+    path.write_text(json.dumps(told | asdict(table), indent=1) + "\n")
+
+
+def chosen(options: argparse.Namespace) -> dict[str, Any]:
+    """Options that sway what is measured; of a catalog its folder's name.
+
+    >>> chosen(argparse.Namespace(data="/shelf/scenes", rounds=2, json=Path("table.json"), plot=None))
+    {'data': 'scenes', 'rounds': 2}
+    """
+    named = {name: value for name, value in vars(options).items() if name not in PLACES}
+    return named | {"data": Path(named["data"]).name if named.get("data") else None}
 
 
 def slower(found: dict[str, float], recorded: dict[str, float]) -> list[str]:

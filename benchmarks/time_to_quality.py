@@ -1,6 +1,6 @@
 """Time to quality: CPU seconds until the validation map is good, against the report's recipe.
 
-    python -m benchmarks.time_to_quality [--data CATALOG] [--reach .8] [--cap 3600] [--seeds 3] [--plot FILE]
+    python -m benchmarks.time_to_quality [--data CATALOG] [--reach .8] [--cap 1500] [--seeds 3] [--plot FILE]
 
 Both sides train on the same pixels, the training part of the same split, and one referee scores both: the
 mean over scenes of the IoU of the stitched map on the split's validation blocks, at a threshold of .5. Ours

@@ -79,7 +79,8 @@ class TrainingStep:
 
     def __init__(self, network: nn.Module, rate: float, dice: float = 0.0) -> None:
         self.network, self.dice = network, dice
-        self.optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=WEIGHT_DECAY)
+        # Fused is quicker by up to a tenth; to compile the network, besides, gains nothing in training.
+        self.optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=WEIGHT_DECAY, fused=True)
 
     def __call__(self, features: Tensor, label: Tensor, weight: Tensor) -> Any:
         """Take it; gives the loss."""

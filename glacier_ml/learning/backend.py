@@ -63,8 +63,9 @@ def thread_limit() -> int | None:
 
 @cache
 def has_avx2_alone() -> bool:
-    """Whether the processor has AVX2 but no AVX-512, by NumPy's list, or oneDNN may use no more."""
-    features = import_module("numpy._core._multiarray_umath").__cpu_features__
+    """Whether the processor has AVX2 but no AVX-512, or oneDNN may use AVX2 at most; False if not known."""
+    # NumPy's list, which it may keep elsewhere one day.
+    features = getattr(import_module("numpy._core._multiarray_umath"), "__cpu_features__", {})
     limited = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper().startswith("AVX2")
     return bool(features.get("AVX2")) and (limited or not features.get("AVX512F"))
 

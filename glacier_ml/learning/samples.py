@@ -166,7 +166,7 @@ def _turned(tiles: Array, symmetries: NDArray[np.int64]) -> Array:
 
 
 def _pick(scene: TrainingScene, pixels: NDArray[np.int64]) -> tuple[Array, NDArray[np.bool_]]:
-    """Tiles of one pixel each, in a third of the time that `_gather` takes."""
+    """Tiles of one pixel each, sooner than by `_gather`."""
     stack = scene.stack.reshape(-1, scene.stack.shape[-1]).take(pixels, axis=0)
     return stack[:, None, None], scene.target.reshape(-1, 2).take(pixels, axis=0)[:, None, None]
 

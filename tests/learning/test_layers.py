@@ -194,23 +194,50 @@ def test_a_convolution_learns_as_keras_own(monkeypatch, bias):
 
 
 @pytest.mark.parametrize(
-    ("alone", "training", "size", "channels", "kernel", "dtype"),
+    ("alone", "gpus", "shape", "dtype", "quicker"),
     [
-        (False, True, 64, 32, 3, "float32"),  # AVX-512: oneDNN's kernels are quicker
-        (True, False, 64, 32, 3, "float32"),
-        (True, True, 63, 32, 3, "float32"),
-        (True, True, 64, 31, 3, "float32"),
-        (True, True, 64, 32, 1, "float32"),
-        (True, True, 64, 32, 3, "bfloat16"),
+        (True, [], (None, 64, 64, 32), "float32", True),
+        (False, [], (None, 64, 64, 32), "float32", False),  # AVX-512: oneDNN's kernels are quicker
+        (True, ["one"], (None, 64, 64, 32), "float32", False),
+        (True, [], (None, 63, 64, 32), "float32", False),
+        (True, [], (None, 64, 64, 16), "float32", False),
+        (True, [], (None, 64, 64, 40), "float32", False),  # parts of such an array would be copied
+        (True, [], (None, None, None, 32), "float32", False),
+        (True, [], (None, 64, 64, 32), "bfloat16", False),
     ],
 )
-def test_elsewhere_a_convolution_is_keras_own(monkeypatch, alone, training, size, channels, kernel, dtype):
-    asked = avx2_alone(monkeypatch, alone)
-    layer = convolution()(2, kernel, padding="same", dtype=dtype)
-    with tf.GradientTape() as tape:
-        outputs = layer(np.ones((1, size, size, channels), np.float32), training=training)
-    assert tape.gradient(outputs, layer.trainable_variables)[0].shape == (kernel, kernel, channels, 2)
+def test_matrices_serve_where_they_are_quicker(monkeypatch, alone, gpus, shape, dtype, quicker):
+    monkeypatch.setattr(layers, "has_avx2_alone", lambda: alone)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    assert layers.matrices_are_quicker(keras.KerasTensor(shape, dtype)) is quicker
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"training": False},
+        {"kernel_size": 1},
+        {"padding": "valid"},
+        {"strides": 2},
+        {"dilation_rate": 2},
+        {"groups": 2},
+        {"activation": "relu"},
+    ],
+)
+def test_elsewhere_a_convolution_is_keras_own(monkeypatch, options):
+    asked = avx2_alone(monkeypatch)
+    training = options.pop("training", True)
+    batch = np.random.default_rng(0).standard_normal((1, 64, 64, 32)).astype(np.float32)
+    made = {"filters": 2, "kernel_size": 3, "padding": "same", "kernel_initializer": "ones"} | options
+    found = []
+    for kind in (convolution(), keras.layers.Conv2D):
+        layer = kind(**made)
+        with tf.GradientTape() as tape:
+            outputs = layer(batch, training=training)
+        found.append((outputs, *tape.gradient(outputs, layer.trainable_variables)))
     assert asked == []
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_wide_network_takes_the_same_step(monkeypatch):

@@ -13,6 +13,7 @@ from glacier_ml.learning.parameters import parse_parameters
 from glacier_ml.learning.samples import collect_samples, feature_statistics
 from glacier_ml.learning.splits import SplitRule, make_split
 from glacier_ml.learning.store import SampleStore
+from glacier_ml.learning.tiles import transform_d4
 
 RULE = SplitRule(block=20, gap=4)
 PAIR = made_pair(nodata=13)
@@ -350,3 +351,25 @@ def test_single_pixels_are_tiles_of_one_pixel(seed, count):
             module._pick(scene, pixels), module._gather(scene, corners, 1), strict=True
         ):
             np.testing.assert_array_equal(picked, gathered)
+
+
+@given(seed=st.integers(0, 2**31), count=st.integers(1, 9), size=st.integers(2, 40))
+def test_tiles_are_cut_where_their_corners_are(seed, count, size):
+    random = np.random.default_rng(seed)
+    scene = samples_of(unet(tile_size=32)).scenes[0]
+    corners = random.integers(np.array(scene.target.shape[:2]) - size + 1, size=(count, 2))
+    places = [(slice(row, row + size), slice(column, column + size)) for row, column in corners]
+    for values, gathered in zip(
+        (scene.stack, scene.target), module._gather(scene, corners, size), strict=True
+    ):
+        assert gathered.flags.c_contiguous
+        np.testing.assert_array_equal(gathered, [values[place] for place in places])
+
+
+@given(symmetries=st.lists(st.integers(0, 7), min_size=1, max_size=12), seed=st.integers(0, 2**31))
+def test_each_tile_is_turned_by_its_own_symmetry(symmetries, seed):
+    tiles = np.random.default_rng(seed).random((len(symmetries), 3, 3, 2), np.float32)
+    one_by_one = [transform_d4(tile, symmetry) for tile, symmetry in zip(tiles, symmetries, strict=True)]
+    turned = module._turned(tiles, np.array(symmetries))
+    assert turned.flags.c_contiguous
+    np.testing.assert_array_equal(turned, one_by_one)
