@@ -224,4 +224,4 @@ def _map(mapped: Callable[[Sequence[Array]], Array], scene: Path, folder: Path) 
     for name, values in (("probability", probability), ("uncertainty", bits)):
         how = {"predictor": "yes", "overview_resampling": "average", "level": "1"}
         write(values, profile | {"nodata": np.nan}, folder / f"{name}.tif", **how)
-    write(mask, profile | {"nodata": 255}, folder / "mask.tif", overview_resampling="mode")
+    write(mask, profile | {"nodata": 255}, folder / "mask.tif", overview_resampling="mode", level="1")

@@ -49,13 +49,14 @@ def test_the_examples_hold():
 
 @pytest.mark.thorough
 def test_tiny_sweeps_are_measured_and_drawn(tmp_path):
-    sweeps = ["--part", "0.02", "--sweeps", "tiles", "trials"]
+    sweeps = ["--part", "0.02", "--sweeps", "scene size", "tiles", "trials"]
     written = ["--json", str(tmp_path / "found.json"), "--plot", str(tmp_path / "plot.png")]
     command = [sys.executable, "-m", "benchmarks.growth", *sweeps, *written]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
-    assert [row["sweep"] for row in found["rows"]] == ["tiles, an epoch", "trials of a study"]
+    maps = ["scene size, U-Net", "scene size, FFNN"]
+    assert [row["sweep"] for row in found["rows"]] == [*maps, "tiles, an epoch", "trials of a study"]
     assert all(row["GB at 16x"] > 0.2 and row["s at 16x"] > 0 for row in found["rows"])
     assert {"tiles, an epoch: memory flat", "trials of a study: linear or better"} <= set(found["ratios"])
     assert (tmp_path / "plot.png").stat().st_size > 10_000

@@ -98,6 +98,15 @@ def test_a_check_says_what_got_slower(made, tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_other_options_than_recorded_are_not_compared(made, tmp_path, capfd):
+    made(first=1.0)
+    assert ran(tmp_path, "--record") == 0 == ran(tmp_path, "--check")
+    capfd.readouterr()
+    assert ran(tmp_path, "--check", "--data", "/shelf/scenes") == 1
+    told = "first: measured with other options ({'data': 'scenes'}) than recorded ({'data': None})\n"
+    assert capfd.readouterr().err == told
+
+
 def test_without_a_check_nothing_is_slower(made, tmp_path, capfd):
     made(first=1.0)
     record(tmp_path / "recorded", "first", speed=2.0)

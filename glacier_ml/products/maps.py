@@ -42,10 +42,11 @@ BLOCK = 256
 
 _A_DAY_S = 86_400
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:/|/vsi", re.IGNORECASE)
-_MASK = RasterProfile(NO_DATA, "mode", BLOCK, colours=COLOURS)
-_MEMBERS = RasterProfile(NO_DATA, "mode", BLOCK)  # a colour table would be that of the first band alone
+# Trying harder saves 1.5 % of the bytes of numbers and takes half as long again; a mask takes twice as long.
+_MASK = RasterProfile(NO_DATA, "mode", BLOCK, colours=COLOURS, level=1)
+# No colours: they would be those of the first band alone.
+_MEMBERS = RasterProfile(NO_DATA, "mode", BLOCK, level=1)
 _PROFILES = {
-    # Trying harder saves 1.5 % of the bytes and takes half as long again.
     "float32": RasterProfile(float("nan"), "average", BLOCK, predictor="yes", level=1),
     "uint8": RasterProfile(NO_DATA, "average", BLOCK, predictor="yes", scale=1 / PERCENT),
 }

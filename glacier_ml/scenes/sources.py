@@ -31,7 +31,7 @@ LARGEST_SCENE = 20_000 * 20_000
 """Pixels of the largest grid that is taken for a scene's (a Landsat frame has 8000 x 8000). Chosen here."""
 
 _READERS = 4
-"""Threads that read a scene for its digest: what decompresses is slower than what digests."""
+"""Threads that read a scene: what decompresses is slower than what digests, and waits for the web."""
 
 _SURFACE = re.compile(r"(?:^|[._])SR_B\d+$", re.IGNORECASE)
 
@@ -118,8 +118,9 @@ class Source:
         """
         window = window or self.window
         bands, quality = {}, {}
-        for band, layer in self.layers.items():
-            bands[band], saturated = read_layer(layer, window, self.name)
+        read = ahead(lambda layer: read_layer(layer, window, self.name), self.layers.values(), _READERS)
+        for band, (values, saturated) in zip(self.layers, read, strict=True):
+            bands[band] = values
             if saturated is not None:
                 quality[f"saturated_{band}"] = saturated
         for kind, layer in self.quality.items():
