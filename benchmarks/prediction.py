@@ -119,7 +119,8 @@ def quickest(calls: dict[str, Call], rounds: int, table: Table) -> dict[str, tup
                 try:
                     found.setdefault(name, []).append(asked(module, function, *arguments))
                 except RuntimeError as error:
-                    table.notes.append(f"{name}: left out: {error}")
+                    reason = str(error).split("): ", 1)[-1]  # without the call, which names a folder
+                    table.notes.append(f"{name}: left out: {reason}")
                     found.pop(name)
     return {name: max(answers, key=lambda one: _speed(one[0])) for name, answers in found.items()}
 
