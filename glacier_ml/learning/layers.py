@@ -77,19 +77,7 @@ def convolution() -> Any:
     import tensorflow as tf
     from keras import activations, layers
 
-    @tf.custom_gradient
-    def convolve(images: Any, kernel: Any) -> tuple[Any, Any]:
-        def gradients(upstream: Any) -> tuple[Any, Any]:
-            of_images = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=tf.shape(images),
-                filter=kernel,
-                out_backprop=upstream,
-                strides=[1, 1, 1, 1],
-                padding="SAME",
-            )
-            return of_images, kernel_gradient(images, upstream)
-
-        return tf.nn.conv2d(images, kernel, strides=1, padding="SAME"), gradients
+    convolve = _convolve()
 
     class Conv2D(layers.Conv2D):
         __module__ = "keras.layers"  # as above
@@ -108,6 +96,28 @@ def convolution() -> Any:
             return (*steps, *told) == ((3, 3), (1, 1), (1, 1), 1, "same", "channels_last", activations.linear)
 
     return Conv2D
+
+
+@cache
+def _convolve() -> Any:
+    """Give the function: a convolution of images by kernels of 3 x 3, with `kernel_gradient` for theirs."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolve(images: Any, kernel: Any) -> tuple[Any, Any]:
+        def gradients(upstream: Any) -> tuple[Any, Any]:
+            of_images = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=tf.shape(images),
+                filter=kernel,
+                out_backprop=upstream,
+                strides=[1, 1, 1, 1],
+                padding="SAME",
+            )
+            return of_images, kernel_gradient(images, upstream)
+
+        return tf.nn.conv2d(images, kernel, strides=1, padding="SAME"), gradients
+
+    return convolve
 
 
 def matrices_are_quicker(images: Any) -> bool:
