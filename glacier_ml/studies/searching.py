@@ -119,6 +119,8 @@ class Trial:
 
         with unbroken():
             trial = study.ask()
+            if "process" in trial.user_attrs:  # another was quicker, and may be at work by now
+                return
             trial.set_user_attr("process", own_name())
         if not _is_ours(study, trial, self.search.storage):
             return
@@ -222,7 +224,8 @@ def _is_ours(study: optuna.Study, trial: optuna.Trial, storage: str) -> bool:
     if not (queued and storage.startswith("sqlite")):
         return True
     time.sleep(AT_ONCE)
-    return trial.user_attrs.get("process") == own_name()
+    # Of the storage: the trial itself keeps what this process wrote.
+    return study.get_trials(deepcopy=False)[trial.number].user_attrs.get("process") == own_name()
 
 
 def _needless(study: optuna.Study, trial: optuna.Trial, wanted: int) -> str | None:
