@@ -31,7 +31,7 @@ LARGEST_SCENE = 20_000 * 20_000
 """Pixels of the largest grid that is taken for a scene's (a Landsat frame has 8000 x 8000). Chosen here."""
 
 _READERS = 4
-"""Threads that read a scene: what decompresses is slower than what digests, and waits for the web."""
+"""Threads that read a scene: to decompress takes longer than to digest, and the web is waited for."""
 
 _SURFACE = re.compile(r"(?:^|[._])SR_B\d+$", re.IGNORECASE)
 
